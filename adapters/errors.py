@@ -1,0 +1,53 @@
+"""What can go wrong outside, in our words.
+
+AdapterError
+├── UnavailableError          try later: the dependency is down or says "slower"
+│   ├── IndexUnavailableError
+│   ├── GeneratorUnavailableError
+│   ├── RegistryUnavailableError
+│   └── HeadsClosedError      the view of heads is being rebuilt
+├── ClaimMissingError         a claim-checked body is not where its event says
+├── UnknownSchemaError        a schema id that the registry does not know
+└── MissingExtraError         a package of an extra is not installed
+"""
+
+from __future__ import annotations
+
+
+class AdapterError(Exception):
+    """Base of what this room raises."""
+
+
+class UnavailableError(AdapterError):
+    """A dependency is down or slow; the engine pauses the hop and tries again."""
+
+
+class IndexUnavailableError(UnavailableError):
+    """The index can't be reached, or can't write (read-only, disk full)."""
+
+
+class GeneratorUnavailableError(UnavailableError):
+    """The model server gave no first piece."""
+
+
+class RegistryUnavailableError(UnavailableError):
+    """The schema registry can't be reached."""
+
+
+class HeadsClosedError(UnavailableError):
+    """The view of heads has not caught up with the log; it answers nothing until then."""
+
+
+class ClaimMissingError(AdapterError):
+    """A claim-checked body is missing, or is not what its hash says."""
+
+
+class UnknownSchemaError(AdapterError):
+    """The registry has no schema of this id."""
+
+
+class MissingExtraError(AdapterError):
+    """A package is missing; the message holds the install line."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"wanted the package {package!r}, which is not installed; run: uv pip install 'headwater[{extra}]'")

@@ -1,0 +1,298 @@
+"""A real Apache Kafka broker as a child process: formatted once, started on free ports, ready when it can be used."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from headwater.local.child import Child, ChildSpec
+from headwater.local.downloads import Progress, fetch
+from headwater.local.errors import (
+    ChildDiedError,
+    DiskFullError,
+    FolderInUseError,
+    LocalStackError,
+    PortTakenError,
+)
+from headwater.local.java import Java, find_java
+from headwater.local.ports import HOST, choose_port, is_open
+from streams.probe import ProbeError, probe
+
+__all__ = ["BrokerSpec", "KafkaBroker"]
+
+_LOG_SETTINGS: Final = Path(__file__).with_name("log4j2.properties")
+_FORMAT_TIMEOUT_S: Final = 60.0
+_STOP_GRACE_S: Final = 20.0
+
+# A topic is created in 0.1 s once the broker can; an attempt that takes longer is better begun anew.
+_PROBE_TIMEOUT_S: Final = 2.0
+
+# Offsets, transactions and a small corpus fit in a tenth of this; a broker that fills the disk takes its log down.
+_LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
+
+# One broker for one machine. Kafka's defaults would make 100 internal partitions, wait 3 s before the first join, and
+# ask for three replicas, which one node never has.
+_PROPERTIES: Final = """\
+process.roles=broker,controller
+node.id={node_id}
+controller.quorum.bootstrap.servers={host}:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.consumer.session.timeout.ms=10000
+group.consumer.min.session.timeout.ms=6000
+group.consumer.heartbeat.interval.ms=2000
+group.consumer.min.heartbeat.interval.ms=1000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+auto.create.topics.enable=false
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+
+@dataclass(frozen=True)
+class BrokerSpec:
+    """Where a broker lives and what it may take; a port of 0 means the one used last time, or any free one."""
+
+    folder: Path
+    cache_folder: Path
+    java: str | None = None
+    port: int = 0
+    controller_port: int = 0
+    heap_mb: int = 512
+    node_id: int = 1
+    detached: bool = False
+    least_free_bytes: int = _LEAST_FREE_BYTES
+    ready_timeout_s: float = 60.0
+
+
+class KafkaBroker:
+    """One broker: start it, use `bootstrap`, stop it. Its folder keeps its data and its ports.
+
+    >>> with KafkaBroker(BrokerSpec(Path("state"), Path("cache"))) as broker:  # doctest: +SKIP
+    ...     broker.bootstrap
+    '127.0.0.1:24817'
+
+    Not detached (the default), it dies with this process, whatever ends it.
+    """
+
+    def __init__(self, spec: BrokerSpec, progress: Progress | None = None) -> None:
+        self.spec = spec
+        self._progress = progress
+        self._child = self._child_of(())
+        self._ports = _read_ports(self._ports_path)
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients connect to; known from `begin` on."""
+        return f"{HOST}:{self._ports[0]}"
+
+    @property
+    def child(self) -> Child:
+        """Its process: pid, memory, log, kill, pause and resume."""
+        return self._child
+
+    @property
+    def data_folder(self) -> Path:
+        """Kafka's own log folder."""
+        return self.spec.folder / "data"
+
+    def start(self) -> None:
+        """Start and wait until a topic can be created."""
+        self.begin()
+        self.await_ready()
+
+    def begin(self) -> None:
+        """Start without waiting, so that other parts can start meanwhile. A broker that runs is left running.
+
+        1. Room on the disk.  2. Jars and Java.  3. Nobody else in the folder.  4. Ports.  5. Format, once.  6. Start.
+        """
+        if self._child.alive:
+            return
+        self.spec.folder.mkdir(parents=True, exist_ok=True)
+        self._require_room()
+        java = find_java(self.spec.java)
+        jars = fetch(self.spec.cache_folder, progress=self._progress)
+        self._require_unlocked()
+        self._choose_ports()
+        settings = self._write_settings()
+        self._format(java, jars, settings)
+        self._child = self._child_of(_command(java, jars, self.spec.heap_mb, "kafka.Kafka", str(settings)))
+        self._child.start()
+
+    def await_ready(self) -> None:
+        """Wait until a topic can be created; an error says what was wrong, with the broker's last lines."""
+        with self._diagnosed():
+            self._child.await_ready(self.is_ready, self.spec.ready_timeout_s)
+
+    def is_ready(self) -> bool:
+        """Whether a topic can be created now; it asks nothing while the port is closed."""
+        if not is_open(self._ports[0]):
+            return False
+        try:
+            probe(self.bootstrap, _PROBE_TIMEOUT_S)
+        except ProbeError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Stop it cleanly, by force after a grace; stopping one that does not run is no error."""
+        self._child.stop(_STOP_GRACE_S)
+
+    def __enter__(self) -> KafkaBroker:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _ports_path(self) -> Path:
+        return self.spec.folder / "ports.json"
+
+    def _child_of(self, command: tuple[str, ...]) -> Child:
+        return Child(ChildSpec("kafka", command, self.spec.folder, detached=self.spec.detached))
+
+    def _require_room(self) -> None:
+        free = shutil.disk_usage(self.spec.folder).free
+        if free < self.spec.least_free_bytes:
+            raise DiskFullError(
+                f"starting Kafka in {str(self.spec.folder)!r}: wanted {self.spec.least_free_bytes >> 20} MB free, "
+                f"there are {free >> 20} MB; make room, or set a state folder on another disk"
+            )
+
+    def _require_unlocked(self) -> None:
+        owner = _lock_owner(self.data_folder / ".lock")
+        if owner is not None:
+            raise FolderInUseError(
+                f"starting Kafka in {str(self.spec.folder)!r}: process {owner} already runs a broker on this folder "
+                "and is not one that this stack remembers; stop it by its number, or use another state folder"
+            )
+
+    def _choose_ports(self) -> None:
+        self._ports = (
+            choose_port("Kafka", self.spec.port, self._ports[0]),
+            choose_port("Kafka's controller", self.spec.controller_port, self._ports[1]),
+        )
+        self._ports_path.write_text(json.dumps(self._ports), encoding="utf-8")
+
+    def _write_settings(self) -> Path:
+        path = self.spec.folder / "server.properties"
+        port, controller_port = self._ports
+        text = _PROPERTIES.format(
+            node_id=self.spec.node_id, host=HOST, port=port, controller_port=controller_port, data=self.data_folder
+        )
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def _format(self, java: Java, jars: Path, settings: Path) -> None:
+        if (self.data_folder / "meta.properties").exists():
+            return
+        tool = ("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(settings))
+        try:
+            done = subprocess.run(  # noqa: S603 - the stack's own command
+                _command(java, jars, self.spec.heap_mb, *tool),
+                capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ChildDiedError(f"formatting Kafka's folder with {java.command}: {error}") from error
+        if done.returncode != 0:
+            raise _diagnosis(done.stdout + done.stderr, self.spec) or ChildDiedError(
+                f"formatting Kafka's folder {str(self.data_folder)!r} failed:\n{done.stdout}{done.stderr}"
+            )
+
+    @contextmanager
+    def _diagnosed(self) -> Iterator[None]:
+        try:
+            yield
+        except LocalStackError as error:
+            raise _diagnosis(self._child.log_tail(200), self.spec) or error from error
+
+
+def _command(java: Java, jars: Path, heap_mb: int, *arguments: str) -> tuple[str, ...]:
+    return (
+        str(java.command),
+        f"-Xms{min(128, heap_mb)}m",
+        f"-Xmx{heap_mb}m",
+        "-XX:+UseSerialGC",
+        *java.options,
+        "-Djava.awt.headless=true",
+        f"-Dlog4j2.configurationFile={_LOG_SETTINGS}",
+        "-cp",
+        f"{jars}/*",
+        *arguments,
+    )
+
+
+def _cluster_id() -> str:
+    """A cluster id as Kafka writes them: 16 random bytes in URL-safe base64, not starting with a dash."""
+    return "h" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
+
+
+def _read_ports(path: Path) -> tuple[int, int]:
+    try:
+        port, controller_port = json.loads(path.read_text(encoding="utf-8"))
+        return int(port), int(controller_port)
+    except (FileNotFoundError, ValueError, TypeError):
+        return 0, 0
+
+
+def _lock_owner(path: Path) -> int | None:
+    """The process that holds Kafka's lock on a data folder; a lock file that nobody holds is only a file."""
+    layout = "hhqqi"
+    try:
+        with path.open("rb+") as lock:
+            question = struct.pack(layout, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            answer = struct.unpack(layout, fcntl.fcntl(lock, fcntl.F_GETLK, question))
+    except FileNotFoundError:
+        return None
+    return None if answer[0] == fcntl.F_UNLCK else int(answer[4])
+
+
+def _diagnosis(log: str, spec: BrokerSpec) -> LocalStackError | None:
+    """The error behind a broker's last lines, where they name a cause that a person can remove."""
+    last = "\n".join(log.splitlines()[-12:])
+    if re.search(r"No space left on device|Disk quota exceeded", log):
+        return DiskFullError(
+            f"Kafka stopped because the disk under {str(spec.folder)!r} is full; make room and start again:\n{last}"
+        )
+    if re.search(r"Address already in use|BindException", log):
+        return PortTakenError(
+            f"Kafka's port was taken by another process while it started; start again, or ask for other ports:\n{last}"
+        )
+    if "Failed to acquire lock on file .lock" in log:
+        return FolderInUseError(f"another broker runs on {str(spec.folder)!r}; stop it first:\n{last}")
+    if re.search(r"UnsupportedClassVersionError|Unrecognized VM option|Unrecognized option", log):
+        return ChildDiedError(f"the Java that was found can't run Kafka; ask for another one:\n{last}")
+    return None

@@ -1,0 +1,220 @@
+"""What happens to a document: changed at the source, parsed, redacted, chunked, embedded, and what it now is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from schemas.envelope import Event, Micros, Value, Version
+
+BlockKind = Literal["heading", "paragraph", "table", "code", "list", "UNKNOWN"]
+IndexOutcome = Literal["indexed", "unchanged", "outdated", "deleted", "access", "rejected", "UNKNOWN"]
+
+
+class Claim(Value, frozen=True, kw_only=True):
+    """A body kept outside the log because it is large: fetched by `uri`, proven by `sha256`."""
+
+    uri: str
+    sha256: str
+    size: int
+
+
+class DocumentChanged(Event, frozen=True, kw_only=True):
+    """A document was created or changed at its source; either `body` or `claim` holds its bytes.
+
+    `version` is None where the source has no position of its own: the first step then takes the record's offset.
+    `access` lists who may see it (`*` is everyone of the tenant; `group:x`, `user:y`); empty means nobody.
+    """
+
+    document: str
+    media_type: str
+    body: bytes | None = None
+    claim: Claim | None = None
+    title: str = ""
+    source_uri: str = ""
+    access: tuple[str, ...] = ("*",)
+    properties: dict[str, str] = {}
+    version: Version | None = None
+
+
+class DocumentDeleted(Event, frozen=True, kw_only=True):
+    """A document is gone at its source. A delete has a version too, so that a late upsert can't bring it back."""
+
+    document: str
+    reason: str = ""
+    version: Version | None = None
+
+
+class AccessChanged(Event, frozen=True, kw_only=True):
+    """Who may see a document changed, its content did not."""
+
+    document: str
+    access: tuple[str, ...]
+    version: Version | None = None
+
+
+class Block(Value, frozen=True, kw_only=True):
+    """A piece of a document's structure; `start` and `end` are character offsets in the parsed text."""
+
+    kind: BlockKind
+    text: str
+    start: int
+    end: int
+    level: int = 0
+    page: int | None = None
+    heading_path: tuple[str, ...] = ()
+
+
+class DocumentParsed(Event, frozen=True, kw_only=True):
+    """A document as blocks with offsets; bytes and formats are behind us."""
+
+    document: str
+    version: Version
+    title: str
+    media_type: str
+    source_uri: str
+    access: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    properties: dict[str, str] = {}
+
+
+class Redaction(Value, frozen=True, kw_only=True):
+    """How many pieces of one kind (email, iban, secret) were masked."""
+
+    kind: str
+    count: int
+
+
+class DocumentRedacted(DocumentParsed, frozen=True, kw_only=True):
+    """The same after PII and secrets are masked: what index generations are rebuilt from."""
+
+    redactions: tuple[Redaction, ...] = ()
+
+
+class Chunk(Value, frozen=True, kw_only=True):
+    """A passage: what is embedded, found and cited.
+
+    `name` is stable over versions: chunker version, SHA-256 of the text and how-manieth occurrence.
+    `start`, `end` are character offsets in the parsed text.
+    """
+
+    name: str
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    tokens: int
+    kind: BlockKind = "paragraph"
+    heading_path: tuple[str, ...] = ()
+    page: int | None = None
+
+
+class ChunkCreated(Event, frozen=True, kw_only=True):
+    """A chunk of one version of a document. All chunks of a version come before its DocumentChunked."""
+
+    document: str
+    version: Version
+    title: str
+    source_uri: str
+    access: tuple[str, ...]
+    chunk: Chunk
+
+
+class DocumentChunked(Event, frozen=True, kw_only=True):
+    """The manifest that closes a version: the order of its chunks. Order per key makes it the commit marker."""
+
+    document: str
+    version: Version
+    title: str
+    source_uri: str
+    access: tuple[str, ...]
+    names: tuple[str, ...]
+    fingerprint: str
+
+
+class ChunkEmbedded(ChunkCreated, frozen=True, kw_only=True):
+    """A chunk with its vector: little-endian float32, `dimension` of them, length 1."""
+
+    model: str
+    dimension: int
+    vector: bytes
+
+
+class EmbeddingComputed(Event, frozen=True, kw_only=True):
+    """A vector that was really computed, by model and SHA-256 of the text: fills the cache, and is what is charged."""
+
+    model: str
+    text_hash: str
+    dimension: int
+    vector: bytes
+    tokens: int
+    seconds: float
+    document: str
+
+
+class HeadChunk(Value, frozen=True, kw_only=True):
+    """A chunk's name and the id of the object in the index that holds it."""
+
+    name: str
+    object_id: str
+
+
+class DocumentHead(Event, frozen=True, kw_only=True):
+    """What a document is now. The log of heads is the truth; the index only finds candidates.
+
+    Newer means that `version` or `access_version` is higher and neither is lower. `removed` is what only the head
+    before listed; `gone` is a delete, kept so that nothing older can come back.
+    """
+
+    document: str
+    version: Version
+    access_version: Version
+    generation: str
+    chunks: tuple[HeadChunk, ...] = ()
+    removed: tuple[str, ...] = ()
+    supersedes: Version | None = None
+    access: tuple[str, ...] = ()
+    title: str = ""
+    source_uri: str = ""
+    fingerprint: str = ""
+    gone: bool = False
+    outcome: IndexOutcome = "indexed"
+    kept: int = 0
+    added: int = 0
+
+
+class DocumentIndexed(Event, frozen=True, kw_only=True):
+    """The receipt of a version: what it did to the index. `trail` holds the moment of every stage."""
+
+    document: str
+    version: Version
+    outcome: IndexOutcome
+    generation: str
+    kept: int = 0
+    added: int = 0
+    removed: int = 0
+    reason: str = ""
+
+
+class StoreErasure(Value, frozen=True, kw_only=True):
+    """What one store held of an erased document, and what a read-back found afterwards."""
+
+    store: str
+    removed: int
+    left: int
+
+
+class DocumentErased(Event, frozen=True, kw_only=True):
+    """The receipt of an erasure, store by store, and by when the logs have forgotten."""
+
+    document: str
+    stores: tuple[StoreErasure, ...]
+    forgotten_by: Micros
+
+
+class IndexGeneration(Event, frozen=True, kw_only=True):
+    """Which generation serves a corpus: promoting and rolling back are this one event."""
+
+    corpus: str
+    generation: str
+    previous: str = ""
+    reason: str = ""

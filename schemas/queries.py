@@ -1,0 +1,204 @@
+"""What happens to a question: asked, admitted, planned, passages found and ranked, prompt, draft, answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from schemas.envelope import Event, Micros, Value, Version
+
+Lane = Literal["interactive", "bulk", "UNKNOWN"]
+QueryKind = Literal["retrieval", "direct", "tool", "out_of_scope", "UNKNOWN"]
+WithheldReason = Literal[
+    "not_in_documents", "invalid_question", "unknown_tenant", "refused", "expired", "unavailable", "UNKNOWN"
+]
+
+
+class Query(Value, frozen=True, kw_only=True):
+    """Who asks what, until when. It rides on every event of the answer journey, since steps keep no state.
+
+    `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`).
+    """
+
+    query_id: str
+    question: str
+    session: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    lane: Lane = "interactive"
+    deadline_at: Micros = Micros(0)
+    filters: dict[str, str] = {}
+    max_passages: int = 6
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """What a step spent: a count of a unit (`tokens_in`, `tokens_out`, `seconds`) at a model."""
+
+    step: str
+    model: str
+    unit: str
+    quantity: float
+
+
+class QueryAsked(Event, frozen=True, kw_only=True):
+    """Somebody asked. The one event an application has to produce."""
+
+    query: Query
+
+
+class QueryAdmitted(Event, frozen=True, kw_only=True):
+    """The question passed the door: policy, guards, rate, budget. `query.question` is normalised."""
+
+    query: Query
+
+
+class QueryPlanned(Event, frozen=True, kw_only=True):
+    """How the question will be answered: its kind and the variants to search for."""
+
+    query: Query
+    kind: QueryKind
+    variants: tuple[str, ...]
+
+
+class Passage(Value, frozen=True, kw_only=True):
+    """A chunk that was found, with where it stands and what it scored."""
+
+    object_id: str
+    document: str
+    version: Version
+    chunk: str
+    ordinal: int
+    text: str
+    title: str
+    source_uri: str
+    start: int
+    end: int
+    score: float
+    page: int | None = None
+    heading_path: tuple[str, ...] = ()
+    scores: dict[str, float] = {}
+
+
+class PassagesFound(Event, frozen=True, kw_only=True):
+    """Candidates that passed the fence, best first. `fenced` counts those that did not."""
+
+    query: Query
+    plan: tuple[str, ...]
+    passages: tuple[Passage, ...]
+    fenced: int = 0
+    rounds: int = 1
+    usage: tuple[Usage, ...] = ()
+
+
+class PassagesRanked(Event, frozen=True, kw_only=True):
+    """The few passages worth reading, best first; `degraded` names what was left out for lack of time."""
+
+    query: Query
+    passages: tuple[Passage, ...]
+    degraded: tuple[str, ...] = ()
+    usage: tuple[Usage, ...] = ()
+
+
+class Source(Value, frozen=True, kw_only=True):
+    """A passage under the number by which the answer cites it."""
+
+    number: int
+    passage: Passage
+
+
+class PromptAssembled(Event, frozen=True, kw_only=True):
+    """Exactly what the model will be asked, so that an answer can be reproduced."""
+
+    query: Query
+    system: str
+    prompt: str
+    prompt_version: str
+    sources: tuple[Source, ...]
+    tokens: int = 0
+    degraded: tuple[str, ...] = ()
+
+
+class AnswerDelta(Event, frozen=True, kw_only=True):
+    """The next piece of text as it is generated; `index` counts from 0."""
+
+    query_id: str
+    index: int
+    text: str
+
+
+class Sentence(Value, frozen=True, kw_only=True):
+    """A sentence of a draft and the numbers of the sources it cites."""
+
+    text: str
+    cites: tuple[int, ...]
+    support: float = 0.0
+
+
+class AnswerDrafted(Event, frozen=True, kw_only=True):
+    """What the generator said, before the check. No sentences means that the sources don't answer it."""
+
+    query: Query
+    sentences: tuple[Sentence, ...]
+    sources: tuple[Source, ...]
+    model: str
+    prompt_version: str
+    confidence: float = 0.0
+    degraded: tuple[str, ...] = ()
+    usage: tuple[Usage, ...] = ()
+
+
+class Citation(Value, frozen=True, kw_only=True):
+    """Where a numbered claim stands: document version, chunk, offsets, and the words themselves."""
+
+    number: int
+    document: str
+    version: Version
+    object_id: str
+    chunk: str
+    title: str
+    source_uri: str
+    quote: str
+    start: int
+    end: int
+    page: int | None = None
+
+
+class AnswerGiven(Event, frozen=True, kw_only=True):
+    """The final answer. `answer_id` is the query's id, so a repeat is dropped at the sink."""
+
+    answer_id: str
+    question: str
+    text: str
+    citations: tuple[Citation, ...]
+    model: str
+    prompt_version: str
+    generation: str = ""
+    confidence: float = 0.0
+    passages: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+
+
+class AnswerWithheld(Event, frozen=True, kw_only=True):
+    """No answer, and why, in words that may be shown to the asker."""
+
+    answer_id: str
+    question: str
+    reason: WithheldReason
+    message: str
+
+
+class QuestionStanding(Event, frozen=True, kw_only=True):
+    """A question to be asked again when what its answer rests on changes."""
+
+    question_id: str
+    query: Query
+    active: bool = True
+
+
+class AnswerChanged(Event, frozen=True, kw_only=True):
+    """A standing question's answer changed, and because of which document."""
+
+    question_id: str
+    before: str
+    after: str
+    document: str
+    version: Version

@@ -1,0 +1,122 @@
+"""A hop: topic -> step -> topics. A journey: hops in the order of the way. Both are data; a worker runs them."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from schemas.envelope import Event
+from topics.topic import Topic
+
+Mode = Literal["batch", "keyed"]
+AnyTopic = Topic[Any]
+Step = Callable[..., Any]
+
+
+class JourneyError(Exception):
+    """A journey does not fit together: a topic that no hop can route, a step that takes another event."""
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """When a batch is full: records, or milliseconds since its first record (0: whatever is there goes at once)."""
+
+    records: int = 500
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A step between topics. Use it in a journey file.
+
+    `mode` batch: transactions, exactly once between topics. keyed: at least once, many keys at a time, ids that repeat.
+    `guard` may answer instead of the step (an expired question); `rejected` tells the asker of a dead letter;
+    `committed` sees the events after their transaction, for what must follow at once.
+    `waits_for` names ports that must have caught up with the log before records of a new assignment are handled.
+    """
+
+    reads: tuple[AnyTopic, ...]
+    step: Step
+    writes: tuple[AnyTopic, ...]
+    mode: Mode = "batch"
+    limits: BatchLimits = BatchLimits()
+    guard: Callable[..., Event | None] | None = None
+    rejected: Callable[[Any, str], Iterable[Event]] | None = None
+    committed: Callable[..., None] | None = None
+    waits_for: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The step's word: file, metric, service and page are named by it."""
+        return str(self.step.__name__)
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the step's first parameter is a sequence of events."""
+        first = next(iter(_hints(self.step).items()))[1]
+        return typing.get_origin(first) in (Sequence, list)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the step is an asynchronous generator."""
+        return inspect.isasyncgenfunction(self.step)
+
+    def ports(self) -> tuple[str, ...]:
+        """Names of the step's other parameters: what a worker must bind."""
+        return tuple(inspect.signature(self.step).parameters)[1:]
+
+    def topic_of(self, event: Event) -> AnyTopic:
+        """The topic among `writes` that carries this class of event. Raises JourneyError where none does."""
+        for topic in self.writes:
+            if type(event) in topic.events:
+                return topic
+        names = ", ".join(topic.name for topic in self.writes)
+        raise JourneyError(f"step {self.name!r} emitted {type(event).__name__}, which none of its topics carries: {names}")
+
+
+def _hints(step: Step) -> dict[str, Any]:
+    return {name: hint for name, hint in typing.get_type_hints(step).items() if name != "return"}
+
+
+class Journey:
+    """Hops from the first topic to the last, to be read from top to bottom.
+
+    >>> from streams.ingest import INGEST
+    >>> INGEST.steps[-2:]
+    ('index', 'settle')
+    """
+
+    def __init__(self, name: str, hops: Sequence[Hop], fused: Sequence[Sequence[str]] = ()) -> None:
+        self.name = name
+        self.hops = tuple(hops)
+        self.fused = tuple(tuple(group) for group in fused)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        return tuple(hop.name for hop in self.hops)
+
+    def __iter__(self) -> Iterator[Hop]:
+        return iter(self.hops)
+
+    def hop(self, step: str) -> Hop:
+        """The hop of a step. Raises JourneyError with the steps there are."""
+        for hop in self.hops:
+            if hop.name == step:
+                return hop
+        raise JourneyError(f"wanted a step of journey {self.name!r}, got {step!r}; it has: {', '.join(self.steps)}")
+
+    @property
+    def topics(self) -> tuple[AnyTopic, ...]:
+        """Every topic the journey reads or writes, each once, in the order of the way."""
+        return tuple(dict.fromkeys(topic for hop in self.hops for topic in (*hop.reads, *hop.writes)))
+
+
+def event_classes(step: Step) -> tuple[type[Event], ...]:
+    """The event classes that a step's first parameter admits (its annotation, with sequences and unions opened)."""
+    hint = next(iter(_hints(step).values()))
+    if typing.get_origin(hint) in (Sequence, list):
+        hint = typing.get_args(hint)[0]
+    return cast("tuple[type[Event], ...]", typing.get_args(hint) or (hint,))

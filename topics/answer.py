@@ -1,0 +1,99 @@
+"""The topics of answering, in the order of the way: from a question to its answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from schemas.queries import (
+    AnswerChanged,
+    AnswerDelta,
+    AnswerDrafted,
+    AnswerGiven,
+    AnswerWithheld,
+    PassagesFound,
+    PassagesRanked,
+    PromptAssembled,
+    QueryAdmitted,
+    QueryAsked,
+    QueryPlanned,
+    QuestionStanding,
+)
+from topics.topic import Topic
+
+WEEK: Final = timedelta(days=7)
+YEAR: Final = timedelta(days=365)
+
+
+def by_session(event: Any) -> str:
+    """The session, so that its questions stay in order; the query where there is none."""
+    return str(event.query.session or event.query.query_id)
+
+
+def by_query(event: AnswerDelta) -> str:
+    return event.query_id
+
+
+def by_answer(event: Any) -> str:
+    return str(event.answer_id)
+
+
+def by_question(event: Any) -> str:
+    return str(event.question_id)
+
+
+# At-least-once throughout with deterministic ids: a transaction would cost more than a question may take.
+QUERY_ASKED: Final = Topic[QueryAsked](
+    "rag.query.asked.v1", (QueryAsked,), by_session, retention=WEEK, transactional=False
+)
+QUERY_ADMITTED: Final = Topic[QueryAdmitted](
+    "rag.query.admitted.v1", (QueryAdmitted,), by_session, retention=WEEK, transactional=False
+)
+QUERY_PLANNED: Final = Topic[QueryPlanned](
+    "rag.query.planned.v1", (QueryPlanned,), by_session, retention=WEEK, transactional=False
+)
+PASSAGES_FOUND: Final = Topic[PassagesFound](
+    "rag.passages.found.v1", (PassagesFound,), by_session, retention=WEEK, transactional=False
+)
+PASSAGES_RANKED: Final = Topic[PassagesRanked](
+    "rag.passages.ranked.v1", (PassagesRanked,), by_session, retention=WEEK, transactional=False
+)
+# Everything that is needed to reproduce an answer.
+PROMPT_ASSEMBLED: Final = Topic[PromptAssembled](
+    "rag.prompt.assembled.v1", (PromptAssembled,), by_session, retention=WEEK, transactional=False
+)
+# Short: nobody reads a delta once the answer is there.
+ANSWER_DELTA: Final = Topic[AnswerDelta](
+    "rag.answer.delta.v1", (AnswerDelta,), by_query, retention=timedelta(hours=1), transactional=False, replies=True
+)
+ANSWER_DRAFTED: Final = Topic[AnswerDrafted](
+    "rag.answer.drafted.v1", (AnswerDrafted,), by_session, retention=YEAR, transactional=False
+)
+ANSWER_GIVEN: Final = Topic[AnswerGiven | AnswerWithheld](
+    "rag.answer.given.v1",
+    (AnswerGiven, AnswerWithheld),
+    by_answer,
+    retention=YEAR,
+    transactional=False,
+    replies=True,
+)
+QUESTION_STANDING: Final = Topic[QuestionStanding](
+    "rag.question.standing.v1", (QuestionStanding,), by_question, cleanup="compact", transactional=False
+)
+ANSWER_CHANGED: Final = Topic[AnswerChanged](
+    "rag.answer.changed.v1", (AnswerChanged,), by_question, retention=YEAR, transactional=False
+)
+
+ANSWER_TOPICS: Final = (
+    QUERY_ASKED,
+    QUERY_ADMITTED,
+    QUERY_PLANNED,
+    PASSAGES_FOUND,
+    PASSAGES_RANKED,
+    PROMPT_ASSEMBLED,
+    ANSWER_DELTA,
+    ANSWER_DRAFTED,
+    ANSWER_GIVEN,
+    QUESTION_STANDING,
+    ANSWER_CHANGED,
+)
