@@ -14,7 +14,9 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-__all__ = ["CompactedLog", "CompactedLogError", "CompactedLogFencedError"]
+from streams.errors import ClusterUnavailableError, StreamsError
+
+__all__ = ["CompactedLog", "LogTakenOverError"]
 
 # Clients of a cluster that is away report every refused connection; the caller is told once, by an error.
 _QUIET: Final = logging.getLogger("headwater.compacted_log")
@@ -24,11 +26,7 @@ _QUIET.propagate = False
 _FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 
 
-class CompactedLogError(Exception):
-    """The cluster did not do what was asked in time; whether an append arrived is then unknown: load again."""
-
-
-class CompactedLogFencedError(CompactedLogError):
+class LogTakenOverError(StreamsError):
     """Another process writes this log now; this one must not any more."""
 
 
@@ -42,7 +40,8 @@ class CompactedLog:
         >>> dict(log.load())  # doctest: +SKIP
         {b'k': b'v'}
 
-    Every method raises CompactedLogError where the cluster does not answer within `timeout_s`.
+    Every method raises ClusterUnavailableError where the cluster does not answer within `timeout_s`; whether an append
+    arrived is then unknown: the next claim is a new one, after which to load again.
     """
 
     def __init__(self, bootstrap: str, topic: str, timeout_s: float = 5.0) -> None:
@@ -78,14 +77,28 @@ class CompactedLog:
         finally:
             consumer.close()
 
-    def append(self, key: bytes, value: bytes | None) -> None:
-        """Write one record and return when it is committed; None removes the key.
+    def claim(self) -> bool:
+        """Become the one writer; True says that this had just to be done, so what was loaded before may be outdated.
 
-        Raises CompactedLogFencedError when another process took the log over, which is final for this one.
+        Call it before deciding what to append. It fences whoever wrote until now.
         """
-        delivered: list[KafkaError | None] = []
+        if self._producer is not None:
+            return False
         try:
-            producer = self._writer()
+            self._producer = self._new_producer()
+        except KafkaException as error:
+            raise self._refused("write", error) from error
+        return True
+
+    def append(self, key: bytes, value: bytes | None) -> None:
+        """Write one record and return when it is committed; None removes the key. Claims the log if need be.
+
+        Raises LogTakenOverError when another process took the log over, which is final for this one.
+        """
+        self.claim()
+        assert self._producer is not None
+        producer, delivered = self._producer, list[KafkaError | None]()
+        try:
             producer.begin_transaction()
             producer.produce(
                 self._topic, value=value, key=key, partition=0, on_delivery=lambda error, _: delivered.append(error)
@@ -96,35 +109,33 @@ class CompactedLog:
             raise self._refused("append to", error) from error
         if delivered != [None]:
             self._producer = None
-            raise CompactedLogError(f"appending to {self._topic!r}: wanted a delivery report, got {delivered}")
+            raise ClusterUnavailableError(f"appending to {self._topic!r}: wanted a delivery report, got {delivered}")
 
     def _to_the_end(self, consumer: Consumer) -> Iterator[tuple[bytes, bytes | None]]:
         while True:
             record = consumer.poll(self._timeout_s)
             if record is None:
-                raise CompactedLogError(f"reading {self._topic!r}: nothing came for {self._timeout_s:g} s")
+                raise ClusterUnavailableError(f"reading {self._topic!r}: nothing came for {self._timeout_s:g} s")
             failure = record.error()
             if failure is None:
                 yield record.key() or b"", record.value()
             elif failure.code() == KafkaError._PARTITION_EOF:
                 return
             elif not failure.retriable():
-                raise CompactedLogError(f"reading {self._topic!r}: {failure.str()}")
+                raise ClusterUnavailableError(f"reading {self._topic!r}: {failure.str()}")
 
-    def _writer(self) -> Producer:
-        if self._producer is None:
-            producer = Producer(
-                {
-                    **self._client,
-                    "transactional.id": f"{self._topic}.writer",
-                    "transaction.timeout.ms": int(self._timeout_s * 1000),
-                    "linger.ms": 0,
-                },
-                logger=_QUIET,
-            )
-            producer.init_transactions(self._timeout_s)
-            self._producer = producer
-        return self._producer
+    def _new_producer(self) -> Producer:
+        producer = Producer(
+            {
+                **self._client,
+                "transactional.id": f"{self._topic}.writer",
+                "transaction.timeout.ms": int(self._timeout_s * 1000),
+                "linger.ms": 0,
+            },
+            logger=_QUIET,
+        )
+        producer.init_transactions(self._timeout_s)
+        return producer
 
     def _ensure_topic(self) -> None:
         admin = AdminClient(dict(self._client), logger=_QUIET)
@@ -133,15 +144,17 @@ class CompactedLog:
         try:
             admin.create_topics([wanted], **limits)[self._topic].result(self._timeout_s + 1.0)
         except FutureTimeoutError as error:
-            raise CompactedLogError(f"creating {self._topic!r}: no answer within {self._timeout_s:g} s") from error
+            raise ClusterUnavailableError(
+                f"creating {self._topic!r}: no answer within {self._timeout_s:g} s"
+            ) from error
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise self._refused("create", error) from error
 
-    def _refused(self, verb: str, error: KafkaException) -> CompactedLogError:
+    def _refused(self, verb: str, error: KafkaException) -> StreamsError:
         cause: KafkaError = error.args[0]
         if cause.code() in _FENCED:
-            return CompactedLogFencedError(
+            return LogTakenOverError(
                 f"wanted to {verb} {self._topic!r}, but another process writes it now; stop one of the two"
             )
-        return CompactedLogError(f"wanted to {verb} {self._topic!r}; the cluster said: {cause.str()}")
+        return ClusterUnavailableError(f"wanted to {verb} {self._topic!r}; the cluster said: {cause.str()}")

@@ -10,7 +10,9 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-__all__ = ["ProbeError", "probe"]
+from streams.errors import ClusterUnavailableError
+
+__all__ = ["PROBE_TOPIC", "probe"]
 
 PROBE_TOPIC: Final = "headwater.probe"
 
@@ -25,10 +27,6 @@ _ALREADY_THERE: Final = frozenset({KafkaError.TOPIC_ALREADY_EXISTS})
 _ALREADY_GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART})
 
 
-class ProbeError(Exception):
-    """No topic could be created on the cluster within the time given."""
-
-
 def probe(bootstrap: str, timeout_s: float, topic: str = PROBE_TOPIC) -> None:
     """Create a topic and delete it again, to know that a cluster does work and does not only listen.
 
@@ -37,7 +35,7 @@ def probe(bootstrap: str, timeout_s: float, topic: str = PROBE_TOPIC) -> None:
         >>> probe("127.0.0.1:19092", timeout_s=2.0)  # doctest: +SKIP
 
     Two probes may meet: a topic that is already there, or already gone, counts as done.
-    Raises ProbeError when the cluster did not answer within `timeout_s` or refused.
+    Raises ClusterUnavailableError when the cluster did not answer within `timeout_s` or refused.
     """
     admin = AdminClient(
         {
@@ -56,16 +54,18 @@ def probe(bootstrap: str, timeout_s: float, topic: str = PROBE_TOPIC) -> None:
         deleted = admin.delete_topics([topic], **limits)
         _settle(deleted[topic], "delete", topic, timeout_s, _ALREADY_GONE)
     except KafkaException as error:
-        raise ProbeError(f"asking {bootstrap} for a topic: {error.args[0]}") from error
+        raise ClusterUnavailableError(f"asking {bootstrap} for a topic: {error.args[0]}") from error
 
 
 def _settle(future: Future[None], verb: str, topic: str, timeout_s: float, fine: frozenset[int]) -> None:
     try:
         future.result(timeout_s + 1.0)
     except FutureTimeoutError as error:
-        raise ProbeError(f"wanted to {verb} topic {topic!r} within {timeout_s:g} s; no answer came") from error
+        raise ClusterUnavailableError(
+            f"wanted to {verb} topic {topic!r} within {timeout_s:g} s; no answer came"
+        ) from error
     except KafkaException as error:
         cause = error.args[0]
         if cause.code() in fine:
             return
-        raise ProbeError(f"wanted to {verb} topic {topic!r}; the cluster said: {cause.str()}") from error
+        raise ClusterUnavailableError(f"wanted to {verb} topic {topic!r}; the cluster said: {cause.str()}") from error

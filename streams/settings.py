@@ -116,7 +116,7 @@ class Worker(Section):
     attempts: int = Field(3, ge=1, description="Tries of a record that fails alone, before it is a dead letter.")
     drain_s: float = Field(20.0, description="How long SIGTERM lets work in flight finish, seconds.")
     stall_s: float = Field(30.0, description="A partition with lag that stands still this long is re-sought.")
-    embedded_stall_s: float = Field(60.0, description="How long a start may wait for the cluster, seconds.")
+    start_s: float = Field(60.0, description="How long a start may wait for the cluster, seconds.")
 
 
 class Watch(Section):
@@ -156,6 +156,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     watch: Watch = Watch()
     local: Local = Local()
+    claims_folder: Path = Field(Path(".headwater/claims"), description="Bodies too large for the log, by their hash.")
     tenants: tuple[str, ...] = Field((), description="Tenants known before their first document.")
     git_sha: str = Field("", description="Commit that was built; set by the image.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from schemas.changes import SourceRecord
 from schemas.documents import (
     AccessChanged,
     ChunkCreated,
@@ -40,8 +41,12 @@ def by_corpus(event: IndexGeneration) -> str:
     return event.corpus
 
 
-SOURCE_CHANGES: Final = "cdc."
-"""Prefix of the sources' own topics (Debezium's names, JSON values): what `capture` reads."""
+def by_row(event: SourceRecord) -> str:
+    return event.key.decode(errors="replace")
+
+
+# The sources' own topics (Debezium's names, JSON values): we read them and create none of them.
+SOURCE_CHANGES: Final = Topic[SourceRecord](r"^cdc\.[^.]+\.[^.]+$", (SourceRecord,), by_row, raw=True)
 
 # Compacted: the newest state of every document is what a rebuild starts from.
 DOCUMENT_CHANGED: Final = Topic[DocumentChanged | DocumentDeleted](

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from schemas.envelope import Event
 
@@ -23,7 +23,8 @@ class Topic(Generic[E]):
 
     `key` gives the Kafka key; `route` gives what selects the partition where that is not the key. A topic that is
     not `transactional` is read uncommitted: nothing on it is ever written in a transaction. On a topic with `replies`
-    a header may name the partition, so that a gateway reads only what it asked for.
+    a header may name the partition, so that a gateway reads only what it asked for. A `raw` one stands for all topics
+    whose names match the regular expression `name`: others own them, and their bytes are not ours.
     """
 
     name: str
@@ -35,10 +36,11 @@ class Topic(Generic[E]):
     transactional: bool = True
     restricted: bool = False
     replies: bool = False
+    raw: bool = False
 
     @property
     def dead_letters(self) -> str:
-        return f"{self.name}.dlq"
+        return "cdc.dlq" if self.raw else f"{self.name}.dlq"
 
     @property
     def subject(self) -> str:
@@ -53,3 +55,7 @@ class Topic(Generic[E]):
     def routed(self, event: E) -> str:
         """What selects the partition of an event: equal values share one, on every topic of a journey."""
         return (self.route or self.key)(event)
+
+
+MAX_RECORD_BYTES: Final = 8_000_000
+"""Largest value of a record: a parsed document of several megabytes of text still fits; above it a dead letter says so."""

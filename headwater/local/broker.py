@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
-import os
-import re
 import shutil
-import struct
 import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from headwater.local.child import Child, ChildSpec
+from headwater.local.diagnosis import diagnosis, lock_owner
 from headwater.local.downloads import Progress, fetch
-from headwater.local.errors import (
-    ChildDiedError,
-    DiskFullError,
-    FolderInUseError,
-    LocalStackError,
-    PortTakenError,
-)
+from headwater.local.errors import ChildDiedError, DiskFullError, FolderInUseError, LocalStackError
 from headwater.local.java import Java, find_java
 from headwater.local.ports import HOST, choose_port, is_open
-from streams.probe import ProbeError, probe
+from streams.errors import ClusterUnavailableError
+from streams.probe import probe
 
 __all__ = ["BrokerSpec", "KafkaBroker"]
 
@@ -104,13 +96,23 @@ class KafkaBroker:
     def __init__(self, spec: BrokerSpec, progress: Progress | None = None) -> None:
         self.spec = spec
         self._progress = progress
-        self._child = self._child_of(())
+        self._child = Child(ChildSpec(self.name, (), spec.folder, detached=spec.detached))
         self._ports = _read_ports(self._ports_path)
+
+    @property
+    def name(self) -> str:
+        """Its name in status, logs and messages."""
+        return "kafka"
+
+    @property
+    def port(self) -> int:
+        """The port that clients use; 0 before its first start."""
+        return self._ports[0]
 
     @property
     def bootstrap(self) -> str:
         """What clients connect to; known from `begin` on."""
-        return f"{HOST}:{self._ports[0]}"
+        return f"{HOST}:{self.port}"
 
     @property
     def child(self) -> Child:
@@ -142,7 +144,8 @@ class KafkaBroker:
         self._choose_ports()
         settings = self._write_settings()
         self._format(java, jars, settings)
-        self._child = self._child_of(_command(java, jars, self.spec.heap_mb, "kafka.Kafka", str(settings)))
+        command = _command(java, jars, self.spec.heap_mb, "kafka.Kafka", str(settings))
+        self._child.spec = replace(self._child.spec, command=command)
         self._child.start()
 
     def await_ready(self) -> None:
@@ -152,11 +155,11 @@ class KafkaBroker:
 
     def is_ready(self) -> bool:
         """Whether a topic can be created now; it asks nothing while the port is closed."""
-        if not is_open(self._ports[0]):
+        if not self.port or not is_open(self.port):
             return False
         try:
             probe(self.bootstrap, _PROBE_TIMEOUT_S)
-        except ProbeError:
+        except ClusterUnavailableError:
             return False
         return True
 
@@ -181,9 +184,6 @@ class KafkaBroker:
     def _ports_path(self) -> Path:
         return self.spec.folder / "ports.json"
 
-    def _child_of(self, command: tuple[str, ...]) -> Child:
-        return Child(ChildSpec("kafka", command, self.spec.folder, detached=self.spec.detached))
-
     def _require_room(self) -> None:
         free = shutil.disk_usage(self.spec.folder).free
         if free < self.spec.least_free_bytes:
@@ -193,7 +193,7 @@ class KafkaBroker:
             )
 
     def _require_unlocked(self) -> None:
-        owner = _lock_owner(self.data_folder / ".lock")
+        owner = lock_owner(self.data_folder / ".lock")
         if owner is not None:
             raise FolderInUseError(
                 f"starting Kafka in {str(self.spec.folder)!r}: process {owner} already runs a broker on this folder "
@@ -221,14 +221,14 @@ class KafkaBroker:
             return
         tool = ("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(settings))
         try:
-            done = subprocess.run(  # noqa: S603 - the stack's own command
+            done = subprocess.run(
                 _command(java, jars, self.spec.heap_mb, *tool),
                 capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ChildDiedError(f"formatting Kafka's folder with {java.command}: {error}") from error
         if done.returncode != 0:
-            raise _diagnosis(done.stdout + done.stderr, self.spec) or ChildDiedError(
+            raise diagnosis(done.stdout + done.stderr, self.spec.folder) or ChildDiedError(
                 f"formatting Kafka's folder {str(self.data_folder)!r} failed:\n{done.stdout}{done.stderr}"
             )
 
@@ -237,7 +237,7 @@ class KafkaBroker:
         try:
             yield
         except LocalStackError as error:
-            raise _diagnosis(self._child.log_tail(200), self.spec) or error from error
+            raise diagnosis(self._child.log_tail(200), self.spec.folder) or error from error
 
 
 def _command(java: Java, jars: Path, heap_mb: int, *arguments: str) -> tuple[str, ...]:
@@ -266,33 +266,3 @@ def _read_ports(path: Path) -> tuple[int, int]:
         return int(port), int(controller_port)
     except (FileNotFoundError, ValueError, TypeError):
         return 0, 0
-
-
-def _lock_owner(path: Path) -> int | None:
-    """The process that holds Kafka's lock on a data folder; a lock file that nobody holds is only a file."""
-    layout = "hhqqi"
-    try:
-        with path.open("rb+") as lock:
-            question = struct.pack(layout, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            answer = struct.unpack(layout, fcntl.fcntl(lock, fcntl.F_GETLK, question))
-    except FileNotFoundError:
-        return None
-    return None if answer[0] == fcntl.F_UNLCK else int(answer[4])
-
-
-def _diagnosis(log: str, spec: BrokerSpec) -> LocalStackError | None:
-    """The error behind a broker's last lines, where they name a cause that a person can remove."""
-    last = "\n".join(log.splitlines()[-12:])
-    if re.search(r"No space left on device|Disk quota exceeded", log):
-        return DiskFullError(
-            f"Kafka stopped because the disk under {str(spec.folder)!r} is full; make room and start again:\n{last}"
-        )
-    if re.search(r"Address already in use|BindException", log):
-        return PortTakenError(
-            f"Kafka's port was taken by another process while it started; start again, or ask for other ports:\n{last}"
-        )
-    if "Failed to acquire lock on file .lock" in log:
-        return FolderInUseError(f"another broker runs on {str(spec.folder)!r}; stop it first:\n{last}")
-    if re.search(r"UnsupportedClassVersionError|Unrecognized VM option|Unrecognized option", log):
-        return ChildDiedError(f"the Java that was found can't run Kafka; ask for another one:\n{last}")
-    return None

@@ -21,7 +21,7 @@ from typing import Final
 from headwater.local.errors import ChildDiedError, NotReadyError
 from streams.settings import child_environment
 
-__all__ = ["Child", "ChildSpec", "Identity"]
+__all__ = ["Child", "ChildSpec", "Identity", "write_whole"]
 
 _POLL_S: Final = 0.02
 _KILL_WAIT_S: Final = 10.0
@@ -143,7 +143,7 @@ class Child:
         self._process = _SPAWNER.submit(self._spawn).result()
         identity = Identity.of(self._process.pid)
         if identity is not None:
-            _write_whole(self.pid_path, json.dumps(identity.__dict__))
+            write_whole(self.pid_path, json.dumps(identity.__dict__))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Start the process in a session of its own, so that a Ctrl-C reaches the parent alone."""
@@ -152,7 +152,7 @@ class Child:
                 # What the run before said is worth keeping once: it may tell why there had to be another.
                 self.log_path.replace(self.log_path.with_suffix(".log.1"))
             with self.log_path.open("wb") as log:
-                return subprocess.Popen(  # noqa: S603 - the stack's own commands
+                return subprocess.Popen(
                     self._full_command(),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -161,7 +161,8 @@ class Child:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise ChildDiedError(f"starting {self.spec.name}: {self.spec.command[0]!r} does not run: {error}") from error
+            command = self.spec.command[0]
+            raise ChildDiedError(f"starting {self.spec.name}: {command!r} does not run: {error}") from error
 
     def _full_command(self) -> list[str]:
         if self.spec.detached:
@@ -248,7 +249,7 @@ class Child:
         return f"; the last it said:\n{tail}" if tail else " without a word"
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees all of it or none."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")

@@ -77,7 +77,7 @@ def _from_pip() -> Java | None:
 def _version(command: Path) -> int | None:
     """The major version that a java command reports, or None where it does not run."""
     try:
-        asked = subprocess.run(  # noqa: S603 - a command that the user named or that stands on the PATH
+        asked = subprocess.run(
             [str(command), "-version"], capture_output=True, text=True, timeout=_ASK_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -55,7 +55,7 @@ def choose_port(what: str, wanted: int = 0, remembered: int = 0) -> int:
     if remembered and is_free(remembered):
         return remembered
     for _ in range(_TRIES):
-        port = random.randint(_LOWEST, _HIGHEST)  # noqa: S311 - no secret, only apart from other runs
+        port = random.randint(_LOWEST, _HIGHEST)
         if is_free(port):
             return port
     raise PortTakenError(f"looking for a port for {what}: {_TRIES} between {_LOWEST} and {_HIGHEST} were all taken")

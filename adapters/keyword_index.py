@@ -1,0 +1,176 @@
+"""The keyword half of the local index: BM25 over stemmed words, by tantivy, on disk.
+
+It knows objects by the sequence number of the operation that wrote them; what they are, the object log says.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import tantivy
+
+from adapters.errors import IndexUnavailableError
+from processors.ports import IndexObject
+
+__all__ = ["KeywordIndex"]
+
+# One writer thread: more would make more and smaller segments of every batch, and there are two cores.
+_HEAP_BYTES: Final = 64_000_000
+# A question of more distinct words is a pasted document: its first ones say what it is about.
+_MAX_TERMS: Final = 128
+# Longer words are binary or encoded data; terms of any length would bloat the dictionary.
+_MAX_TERM_BYTES: Final = 64
+# Deleted words wait for the next commit, since what is removed is already hidden; beyond this they get one of their own.
+_MAX_PENDING: Final = 256
+
+
+class KeywordIndex:
+    """Finds objects by their words. Use it through LocalIndex, which serialises the writers.
+
+    `committed` is the last operation that is in it for good; later ones are brought in again from the object log.
+    Raises IndexUnavailableError when it can't write; then nothing since the last commit was kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._analyzer = _analyzer()
+        self._pending: list[int] = []
+        self._searching = threading.Lock()
+        self.committed = 0
+        self._open()
+
+    def add(self, seq: int, found: IndexObject) -> None:
+        """Adds an object's words; searchable after the next `commit`."""
+        document = tantivy.Document()
+        document.add_unsigned("seq", seq)
+        document.add_text("tenant", found.tenant)
+        for principal in found.access:
+            document.add_text("access", principal)
+        document.add_text("text", "\n".join((found.title, *found.chunk.heading_path, found.chunk.text)))
+        self._write(lambda writer: writer.add_document(document))
+
+    def drop(self, seqs: Iterable[int]) -> bool:
+        """Forgets objects at the next commit. True says that it is time for one."""
+        self._pending.extend(seqs)
+        return len(self._pending) >= _MAX_PENDING
+
+    def commit(self, seq: int) -> None:
+        """Makes everything since the last commit durable, as of operation `seq`; `reload` makes it searchable."""
+        mark = tantivy.Document()
+        mark.add_unsigned("seq", seq)
+        mark.add_text("mark", "committed")
+        for dropped in self._pending:
+            self._write(lambda writer, gone=dropped: writer.delete_documents_by_term("seq", gone))
+        self._write(lambda writer: writer.delete_documents_by_term("mark", "committed"))
+        self._write(lambda writer: writer.add_document(mark))
+        self._write(lambda writer: writer.commit())
+        self._pending.clear()
+        self.committed = seq
+
+    def reload(self) -> None:
+        """Lets searches see the last commit."""
+        self._index.reload()
+        self._searcher = self._index.searcher()
+
+    def clear(self) -> None:
+        """Starts from nothing. Use it where the folder does not fit the object log."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._pending.clear()
+        self.committed = 0
+        self._open()
+
+    def search(self, tenant: str, text: str, limit: int, access: frozenset[str]) -> list[tuple[int, float]]:
+        """The best objects by their sequence number, with their BM25 scores; some may have been dropped since."""
+        query = self._query(tenant, text, access)
+        if query is None:
+            return []
+        searcher = self._searcher
+        hits = searcher.search(query, limit + len(self._pending), count=False).hits
+        seqs = searcher.fast_field_values("seq", [address for _, address in hits])
+        return [(int(seq), float(score)) for seq, (score, _) in zip(seqs, hits, strict=True)]
+
+    def close(self) -> None:
+        """Gives the folder back; what was not committed is forgotten."""
+        self._searcher = None
+        self._writer = None
+        self._index = None
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._index: Any = tantivy.Index(_schema(), path=str(self._folder))
+        except ValueError:
+            # Written by another version, or damaged: the object log has it all.
+            shutil.rmtree(self._folder)
+            self._folder.mkdir(parents=True)
+            self._index = tantivy.Index(_schema(), path=str(self._folder))
+        self._index.register_tokenizer("words", self._analyzer)
+        self._writer: Any = None
+        self._searcher: Any = None
+        self.reload()
+        marks = self._searcher.search(self._term("mark", "committed"), 1).hits
+        if marks:
+            self.committed = int(self._searcher.fast_field_values("seq", [marks[0][1]])[0])
+
+    def _write(self, action: Any) -> None:
+        try:
+            if self._writer is None:
+                self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            action(self._writer)
+        except Exception as error:
+            # tantivy raises ValueError for a full disk; its writer is dead then, and a new one starts at the last commit.
+            self._writer = None
+            raise IndexUnavailableError(
+                f"wanted to write keywords in {str(self._folder)!r}, got {error}; make room or make it writable"
+            ) from error
+
+    def _query(self, tenant: str, text: str, access: frozenset[str]) -> Any | None:
+        """Built from words alone, so that no question is ever read as a query language."""
+        words = Counter(self._analyzer.analyze(text)).items()
+        if not words or not access:
+            return None
+        must, should = tantivy.Occur.Must, tantivy.Occur.Should
+        boosted = [(should, self._boosted(word, count)) for word, count in list(words)[:_MAX_TERMS]]
+        readers = tantivy.Query.term_set_query(self._index.schema, "access", sorted(access))
+        return tantivy.Query.boolean_query(
+            [
+                (must, tantivy.Query.const_score_query(self._term("tenant", tenant), 0.0)),
+                (must, tantivy.Query.const_score_query(readers, 0.0)),
+                (must, tantivy.Query.boolean_query(boosted)),
+            ]
+        )
+
+    def _boosted(self, word: str, count: int) -> Any:
+        term = self._term("text", word, "freq")
+        return term if count == 1 else tantivy.Query.boost_query(term, float(count))
+
+    def _term(self, field: str, value: str, option: str = "basic") -> Any:
+        return tantivy.Query.term_query(self._index.schema, field, value, option)
+
+
+def _analyzer() -> Any:
+    filters = tantivy.Filter
+    return (
+        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        .filter(filters.remove_long(_MAX_TERM_BYTES))
+        .filter(filters.ascii_fold())
+        .filter(filters.lowercase())
+        .filter(filters.stemmer("english"))
+        .build()
+    )
+
+
+def _schema() -> Any:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("seq", indexed=True, fast=True)
+    builder.add_text_field("tenant", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("access", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("mark", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("text", tokenizer_name="words", index_option="freq")
+    return builder.build()

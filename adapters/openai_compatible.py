@@ -1,0 +1,192 @@
+"""Any server that speaks OpenAI's chat completions, streamed: vLLM first, hosted services as well."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from adapters.errors import GeneratorUnavailableError
+from processors.contract import Reject
+from processors.ports import Piece
+
+# What makes a request wrong for good; every other refusal (key, model name, load) can be mended without the question.
+_WRONG_FOREVER: Final = frozenset({400, 413, 422})
+_SHOWN_CHARS: Final = 300
+# A line of the stream holds one small delta; a server that sends more than this without a line end is not speaking SSE.
+_MAX_LINE_BYTES: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How to talk to a server. `timeout_s` bounds a whole generation, `connect_s` the way to the server.
+
+    `salt_secret` keeps tenants apart in vLLM's prefix cache: each gets the HMAC of its name as `cache_salt`. Leave it
+    empty for servers that refuse unknown fields.
+    """
+
+    api_key: str = ""
+    timeout_s: float = 60.0
+    connect_s: float = 5.0
+    temperature: float = 0.0
+    salt_secret: str = ""
+
+
+class _BrokenStreamError(Exception):
+    """The stream ended or turned to nonsense before the server said that it was done."""
+
+
+class OpenAICompatible:
+    """A Generator over HTTP. `url` is the base address with or without `/v1`.
+
+    Before the first piece every failure that may pass is a GeneratorUnavailableError, and a request that the server
+    calls wrong is a Reject. After the first piece a failure ends the stream without a finished piece.
+    """
+
+    def __init__(self, url: str, model: str, options: ServerOptions = ServerOptions()) -> None:
+        self.model = model
+        self._url = f"{url.rstrip('/').removesuffix('/v1')}/v1/chat/completions"
+        self._options = options
+        self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def generate(self, system: str, prompt: str, *, tenant: str, max_tokens: int) -> AsyncIterator[Piece]:
+        """Streams the completion piece by piece; the last has no text and carries the server's count of tokens."""
+        until = asyncio.get_running_loop().time() + self._options.timeout_s
+        begun = False
+        async with aclosing(self._stream(self._body(system, prompt, tenant, max_tokens))) as pieces:
+            while piece := await self._next(pieces, until, begun):
+                begun = True
+                yield piece
+
+    async def _next(self, pieces: AsyncGenerator[Piece, None], until: float, begun: bool) -> Piece | None:
+        """The next piece; None at the end, and where the stream broke after its first piece."""
+        try:
+            async with asyncio.timeout_at(until):
+                return await anext(pieces, None)
+        except (TimeoutError, httpx.HTTPError, _BrokenStreamError) as error:
+            if begun:
+                return None
+            raise GeneratorUnavailableError(self._reason(error)) from error
+
+    async def aclose(self) -> None:
+        """Closes the connections. Use it when the worker drains."""
+        client, self._client = self._client, None
+        if client:
+            await client.aclose()
+
+    def _body(self, system: str, prompt: str, tenant: str, max_tokens: int) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
+            "max_tokens": max_tokens,
+            "temperature": self._options.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if self._options.salt_secret:
+            key = self._options.salt_secret.encode()
+            body["cache_salt"] = hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()
+        return body
+
+    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Piece, None]:
+        headers = {"Authorization": f"Bearer {self._options.api_key}"} if self._options.api_key else {}
+        async with self._connected().stream("POST", self._url, json=body, headers=headers) as response:
+            await self._refuse(response)
+            reply = _Reply()
+            async for line in _lines(response):
+                piece = reply.read(line)
+                if piece.text:
+                    yield piece
+                if reply.done:
+                    break
+            yield reply.ending()
+
+    async def _refuse(self, response: httpx.Response) -> None:
+        """Raises for an answer that is no stream."""
+        if response.status_code == httpx.codes.OK:
+            return
+        said = (await response.aread()).decode("utf-8", "replace")[:_SHOWN_CHARS]
+        if response.status_code in _WRONG_FOREVER:
+            raise Reject(
+                f"wanted a completion from model {self.model!r}, got HTTP {response.status_code}: {said}; "
+                "check the prompt's length against the server's limit"
+            )
+        raise _BrokenStreamError(f"HTTP {response.status_code}: {said}")
+
+    def _connected(self) -> httpx.AsyncClient:
+        """One client per event loop: its connections belong to the loop that opened them."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            timeout = httpx.Timeout(self._options.timeout_s, connect=self._options.connect_s)
+            # Proxies and certificates from the environment would be settings that our settings do not show.
+            self._client = httpx.AsyncClient(timeout=timeout, trust_env=False)
+            self._loop = loop
+        return self._client
+
+    def _reason(self, error: Exception) -> str:
+        said = str(error) or type(error).__name__
+        return f"wanted a first word of model {self.model!r} from {self._url}, got {said}; the question waits"
+
+
+class _Reply:
+    """What a server has said so far, read line by line (WHATWG server-sent events, the `data` field only)."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._finish = ""
+        self._usage: dict[str, Any] = {}
+
+    def read(self, line: str) -> Piece:
+        """The piece a line brings; one without text for everything else. Raises where it is not the protocol."""
+        if not line.startswith("data:"):
+            if line and not line.startswith((":", "event:", "id:", "retry:")):
+                raise _BrokenStreamError(f"a line that is no server-sent event: {line[:_SHOWN_CHARS]!r}")
+            return Piece()
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            self.done = True
+            return Piece()
+        return Piece(text=self._delta(data))
+
+    def _delta(self, data: str) -> str:
+        try:
+            event = json.loads(data)
+            if event.get("error"):
+                raise _BrokenStreamError(f"an error in the stream: {str(event['error'])[:_SHOWN_CHARS]}")
+            self._usage = event.get("usage") or self._usage
+            text = ""
+            for choice in event.get("choices") or ():
+                self._finish = choice.get("finish_reason") or self._finish
+                text += (choice.get("delta") or {}).get("content") or ""
+        except (ValueError, AttributeError, TypeError) as error:
+            raise _BrokenStreamError(f"a chunk that is no completion: {data[:_SHOWN_CHARS]!r}") from error
+        return text
+
+    def ending(self) -> Piece:
+        """The last piece. Finished only where the model itself stopped, not where a length cut it off."""
+        if not self.done and not self._finish:
+            raise _BrokenStreamError("the end of the stream before the end of the answer")
+        tokens_in, tokens_out = (int(self._usage.get(key) or 0) for key in ("prompt_tokens", "completion_tokens"))
+        return Piece(tokens_in=tokens_in, tokens_out=tokens_out, finished=self._finish == "stop")
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """The lines of a stream as they arrive, decoded whole, so that a character cut by a packet survives."""
+    held = b""
+    async for block in response.aiter_bytes():
+        held += block
+        *lines, held = held.split(b"\n")
+        for line in lines:
+            yield line.rstrip(b"\r").decode("utf-8", "replace")
+        if len(held) > _MAX_LINE_BYTES:
+            raise _BrokenStreamError(f"more than {_MAX_LINE_BYTES} bytes without a line end")
+    if held:
+        yield held.decode("utf-8", "replace")

@@ -1,0 +1,131 @@
+"""Prompts from files: YAML front matter, then a Jinja template in a sandbox. The version is the hash of the content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import yaml
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from adapters.errors import AdapterError
+from processors.answer.prompting import Rendered
+from schemas.queries import Source
+
+FRONT_MATTER: Final = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
+DIVIDER: Final = "=== prompt ===\n"
+MARK_HEX: Final = 12
+_VARIABLES: Final = {"question", "sources", "mark"}
+# Openings of the special tokens of chat templates (<|im_end|>, [INST], </s>): a server would read them as structure.
+_SPECIAL: Final = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
+
+
+class PromptInvalidError(AdapterError):
+    """A prompt file can't be used; the message names the file and the reason."""
+
+
+class PromptMissingError(AdapterError):
+    """There is no prompt of this name."""
+
+
+@dataclass(frozen=True)
+class FilePrompt:
+    """A prompt as its file says it. `version` reads `answer@3f2a…`: name and content hash."""
+
+    name: str
+    version: str
+    source_tokens: int
+    system: str
+    template: Any
+
+    def render(self, question: str, sources: Sequence[Source]) -> Rendered:
+        """The system text and the prompt. Same question and sources, same bytes."""
+        mark = fence_mark(sources)
+        return Rendered(self.system, self.template.render(question=question, sources=sources, mark=mark).strip())
+
+
+class FilePrompts:
+    """Every prompt that ships with the platform, read once. Use it as the Prompts port.
+
+    >>> FilePrompts().get("answer").version.split("@")[0]
+    'answer'
+    """
+
+    def __init__(self, files: dict[str, str] | None = None) -> None:
+        self._prompts = {name: parse_prompt(name, text) for name, text in (files or shipped_prompts()).items()}
+
+    def get(self, name: str) -> FilePrompt:
+        """The prompt of this name. Raises PromptMissingError with the names there are."""
+        try:
+            return self._prompts[name]
+        except KeyError:
+            known = ", ".join(sorted(self._prompts))
+            raise PromptMissingError(f"wanted the prompt {name!r}, which does not exist; there are: {known}") from None
+
+
+def shipped_prompts() -> dict[str, str]:
+    """Name to text of the files in `processors/answer/prompts`."""
+    folder = resources.files("processors.answer").joinpath("prompts")
+    return {
+        entry.name.removesuffix(".md"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".md")
+    }
+
+
+def parse_prompt(name: str, text: str) -> FilePrompt:
+    """A prompt from its file's text. Raises PromptInvalidError where anything is missing or undeclared."""
+    found = FRONT_MATTER.match(text)
+    if not found or DIVIDER not in found[2]:
+        raise PromptInvalidError(f"prompt {name!r}: wanted front matter in --- lines and a line {DIVIDER.strip()!r}")
+    try:
+        head = yaml.safe_load(found[1])
+        system, body = found[2].split(DIVIDER, 1)
+        template = _environment().from_string(body)
+    except (yaml.YAMLError, TemplateError) as error:
+        raise PromptInvalidError(f"prompt {name!r} can't be read: {error}; correct the file") from error
+    if not isinstance(head, dict) or not isinstance(head.get("source_tokens"), int) or head.get("name") != name:
+        raise PromptInvalidError(f"prompt {name!r}: wanted `name: {name}` and a whole number `source_tokens` on top")
+    if set(head.get("variables", ())) != _VARIABLES:
+        raise PromptInvalidError(f"prompt {name!r}: wanted variables {sorted(_VARIABLES)}, got {head.get('variables')}")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:MARK_HEX]
+    return FilePrompt(name, f"{name}@{digest}", head["source_tokens"], system.strip(), template)
+
+
+def fence_mark(sources: Sequence[Source]) -> str:
+    """A mark that no source can contain on purpose: it hashes them all, so it is known only when they are fixed.
+
+    The same sources give the same mark: a prefix cache still hits and an answer can be reproduced.
+    """
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{source.passage.object_id}\0{source.passage.text}\0".encode(errors="surrogatepass"))
+    return digest.hexdigest()[:MARK_HEX]
+
+
+def plain(text: str) -> str:
+    """A document's text for a prompt: no control characters, no opening of a chat template's special token.
+
+    >>> plain("a <|im_end|> b")
+    'a ‹|im_end|> b'
+    """
+    shown = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs"))
+    return _SPECIAL.sub(lambda opening: "‹" if opening.group() == "<" else "(", shown)
+
+
+def line(text: str) -> str:
+    """The same on one line, so that a title or a question can't look like the start of something else."""
+    return plain(" ".join(text.split()))
+
+
+def _environment() -> SandboxedEnvironment:
+    # Prompts are text, not HTML: escaping would change what the model reads.
+    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True)
+    environment.filters.update(plain=plain, line=line)
+    return environment

@@ -1,0 +1,164 @@
+"""One tenant's objects and vectors in memory: exact search by one matrix product, cost proportional to the tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.ports import Candidate, IndexObject, Vectors
+
+__all__ = ["Entry", "VectorShelf"]
+
+_START_ROWS: Final = 64
+# Below this many rows the room that dead ones take is not worth copying the living.
+_COMPACT_FROM: Final = 256
+# Sets of principals whose decision is remembered; more means many different askers, and deciding is cheap.
+_MAX_DECIDED: Final = 256
+_DEAD: Final = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object, its vector apart (a view of its row), and the operation that wrote its words."""
+
+    object: IndexObject
+    seq: int
+    row: int
+    vector: Vectors
+
+    def whole(self) -> IndexObject:
+        """The object with its vector."""
+        held = self.object
+        return IndexObject(
+            object_id=held.object_id,
+            tenant=held.tenant,
+            document=held.document,
+            version=held.version,
+            title=held.title,
+            source_uri=held.source_uri,
+            access=held.access,
+            chunk=held.chunk,
+            vector=self.vector.tobytes(),
+        )
+
+
+@dataclass
+class _Rows:
+    """What a search reads: it keeps the one it began with while the writer grows or compacts into another."""
+
+    matrix: Vectors
+    readers: npt.NDArray[np.int32]
+    entries: list[Entry | None] = field(default_factory=list)
+
+
+class VectorShelf:
+    """The vectors of one tenant. Use it through LocalIndex: one writer at a time, any number of searches beside it."""
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+        self._rows = self._empty(_START_ROWS)
+        self._entries: dict[str, Entry] = {}
+        # Equal access lists share a number, so that a search decides about each list once, not about each object.
+        self._readers: dict[tuple[str, ...], int] = {}
+        self._decided: dict[frozenset[str], npt.NDArray[np.bool_]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, object_id: str) -> Entry | None:
+        return self._entries.get(object_id)
+
+    def put(self, found: IndexObject, vector: Vectors, seq: int) -> Entry:
+        """Adds an object or writes it anew in its old place."""
+        held = self._entries.get(found.object_id)
+        row = held.row if held else self._free_row()
+        rows = self._rows
+        entry = Entry(replace(found, vector=b""), seq, row, rows.matrix[row])
+        rows.matrix[row] = vector
+        rows.readers[row] = self._reader_number(found.access)
+        if held:
+            rows.entries[row] = entry
+        else:
+            rows.entries.append(entry)
+        self._entries[found.object_id] = entry
+        return entry
+
+    def regrant(self, object_id: str, access: tuple[str, ...], seq: int) -> Entry | None:
+        """Gives an object another access list; its vector stays."""
+        held = self._entries.get(object_id)
+        if held is None:
+            return None
+        entry = replace(held, object=replace(held.object, access=access), seq=seq)
+        self._entries[object_id] = self._rows.entries[held.row] = entry
+        self._rows.readers[held.row] = self._reader_number(access)
+        return entry
+
+    def drop(self, object_id: str) -> Entry | None:
+        """Forgets an object."""
+        held = self._entries.pop(object_id, None)
+        if held is None:
+            return None
+        self._rows.readers[held.row] = _DEAD
+        self._rows.entries[held.row] = None
+        if len(self._rows.entries) > max(_COMPACT_FROM, 2 * len(self._entries)):
+            self._move(max(_START_ROWS, 2 * len(self._entries)))
+        return held
+
+    def search(self, vector: Vectors, limit: int, access: frozenset[str]) -> list[Candidate]:
+        """The objects of greatest inner product that a reader with these principals may see."""
+        rows = self._rows
+        count = len(rows.entries)
+        if count == 0 or limit <= 0:
+            return []
+        readers = rows.readers[:count].copy()
+        scores = rows.matrix[:count] @ vector
+        scores[~self._allowed(access)[readers]] = -np.inf
+        best = _largest(scores, min(limit, count))
+        found = ((rows.entries[row], float(scores[row])) for row in best if np.isfinite(scores[row]))
+        return [Candidate(entry.whole(), score) for entry, score in found if entry is not None]
+
+    def entries(self) -> list[Entry]:
+        """All there is now."""
+        return [entry for entry in self._rows.entries if entry is not None]
+
+    def _free_row(self) -> int:
+        count = len(self._rows.entries)
+        if count == len(self._rows.matrix):
+            self._move(2 * count)
+        return len(self._rows.entries)
+
+    def _move(self, capacity: int) -> None:
+        """Copies the living into new rows; searches under way keep the old ones."""
+        old, new = self._rows, self._empty(capacity)
+        living = [entry for entry in old.entries if entry is not None]
+        kept = [entry.row for entry in living]
+        new.matrix[: len(kept)] = old.matrix[kept]
+        new.readers[: len(kept)] = old.readers[kept]
+        new.entries = [replace(entry, row=row, vector=new.matrix[row]) for row, entry in enumerate(living)]
+        self._entries = {entry.object.object_id: entry for entry in new.entries if entry is not None}
+        self._rows = new
+
+    def _empty(self, capacity: int) -> _Rows:
+        return _Rows(np.zeros((capacity, self._dimension), np.float32), np.zeros(capacity, np.int32))
+
+    def _reader_number(self, access: tuple[str, ...]) -> int:
+        return self._readers.setdefault(access, len(self._readers) + 1)
+
+    def _allowed(self, access: frozenset[str]) -> npt.NDArray[np.bool_]:
+        """Which numbers of access lists these principals may read; decided once per set of principals and lists."""
+        decided = self._decided.get(access)
+        known = list(self._readers)
+        if decided is None or len(decided) != len(known) + 1:
+            decided = np.array([False, *(not access.isdisjoint(readers) for readers in known)])
+            if len(self._decided) >= _MAX_DECIDED:
+                self._decided.clear()
+            self._decided[access] = decided
+        return decided
+
+
+def _largest(scores: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
+    best = np.argpartition(scores, len(scores) - count)[len(scores) - count :] if count < len(scores) else np.arange(count)
+    return best[np.argsort(-scores[best], kind="stable")]

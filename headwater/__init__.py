@@ -1,0 +1,38 @@
+"""Headwater for applications: ask, publish, delete, give feedback. Imports none of the platform's rooms.
+
+>>> from headwater import Client
+>>> client = Client("http://127.0.0.1:18080", tenant="acme")  # doctest: +SKIP
+>>> client.ask("How long is a lease?").text  # doctest: +SKIP
+'A lease runs for twelve months [1].'
+"""
+
+from __future__ import annotations
+
+from headwater.client import Answer, AsyncClient, Citation, Client, Delta, Receipt
+from headwater.errors import (
+    AnswerExpiredError,
+    ClientError,
+    DocumentRefusedError,
+    GatewayUnavailableError,
+    MissingPackageError,
+    ProtocolError,
+    QuestionRefusedError,
+    TenantUnknownError,
+)
+
+__all__ = [
+    "Answer",
+    "AnswerExpiredError",
+    "AsyncClient",
+    "Citation",
+    "Client",
+    "ClientError",
+    "Delta",
+    "DocumentRefusedError",
+    "GatewayUnavailableError",
+    "MissingPackageError",
+    "ProtocolError",
+    "QuestionRefusedError",
+    "Receipt",
+    "TenantUnknownError",
+]

@@ -1,0 +1,237 @@
+"""The client: asks, publishes, deletes, gives feedback, over HTTP or straight over Kafka. Needs none of the rooms."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any, Final, Protocol
+
+from headwater.errors import ClientError, DocumentRefusedError, QuestionRefusedError
+from headwater.values import Answer, Citation, Delta, Document, Feedback, Question, Rating, Receipt, Version
+
+__all__ = ["Answer", "AsyncClient", "Citation", "Client", "Delta", "Receipt", "Version"]
+
+TIMEOUT_S: Final = 20.0
+"""How long a question may take unless it says otherwise: what a person waits."""
+
+Body = str | bytes | PurePath
+
+
+class Transport(Protocol):
+    """A way to the platform."""
+
+    def ask(self, question: Question) -> Answer: ...
+
+    def ask_stream(self, question: Question) -> Iterator[Delta | Answer]: ...
+
+    def publish(self, document: Document) -> Receipt: ...
+
+    def delete(self, tenant: str, document: str) -> Receipt: ...
+
+    def feedback(self, feedback: Feedback) -> Receipt: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncTransport(Protocol):
+    """The same way for an event loop."""
+
+    async def ask(self, question: Question) -> Answer: ...
+
+    def ask_stream(self, question: Question) -> AsyncIterator[Delta | Answer]: ...
+
+    async def publish(self, document: Document) -> Receipt: ...
+
+    async def delete(self, tenant: str, document: str) -> Receipt: ...
+
+    async def feedback(self, feedback: Feedback) -> Receipt: ...
+
+    async def close(self) -> None: ...
+
+
+class _Defaults:
+    """Turns arguments into values, filling in the client's tenant: what both clients share."""
+
+    def __init__(self, tenant: str, timeout_s: float) -> None:
+        self.tenant = tenant
+        self.timeout_s = timeout_s
+
+    def question(self, text: str, tenant: str | None, options: Mapping[str, Any]) -> Question:
+        if not text.strip():
+            raise QuestionRefusedError("wanted a question, got an empty one; ask something")
+        return Question(question=text, tenant=self._tenant(tenant), **{"timeout_s": self.timeout_s, **options})
+
+    def document(self, name: str, body: Body, tenant: str | None, options: Mapping[str, Any]) -> Document:
+        given = dict(options)
+        media_type = given.pop("media_type", "") or _media_type(name, body)
+        return Document(
+            tenant=self._tenant(tenant), document=name, body=_bytes_of(body), media_type=media_type, **given
+        )
+
+    def feedback(self, answer: Answer | str, rating: Rating, tenant: str | None, words: Mapping[str, str]) -> Feedback:
+        answer_id = answer if isinstance(answer, str) else answer.answer_id
+        return Feedback(tenant=self._tenant(tenant), answer_id=answer_id, rating=rating, **words)
+
+    def _tenant(self, tenant: str | None) -> str:
+        return self.require(tenant or self.tenant)
+
+    @staticmethod
+    def require(tenant: str) -> str:
+        if not tenant:
+            raise ClientError("wanted a tenant, got none; give tenant= to the client or to the call")
+        return tenant
+
+
+class Client:
+    """Asks and publishes. Use it as a context, or close it; it may be shared by threads.
+
+        >>> with Client("http://127.0.0.1:18080", tenant="acme") as client:  # doctest: +SKIP
+        ...     client.publish("lease.md", "# Lease\\n\\nA lease runs for twelve months.")
+        ...     client.ask("How long is a lease?").text
+        'A lease runs for twelve months [1].'
+
+    Over Kafka: `Client(kafka="127.0.0.1:19092", registry="http://127.0.0.1:18081", tenant="acme")`.
+    Raises the errors of `headwater.errors`, at the latest a few seconds after `timeout_s`.
+    """
+
+    def __init__(
+        self, url: str = "", *, kafka: str = "", registry: str = "", tenant: str = "", timeout_s: float = TIMEOUT_S
+    ) -> None:
+        _one_way(url, kafka, registry)
+        self._defaults = _Defaults(tenant, timeout_s)
+        self._transport = _transport(url, kafka, registry)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self, question: str, tenant: str | None = None, **options: Any) -> Answer:
+        """The answer to a question, with citations. Use `ask_stream` to show it while it is written.
+
+        Options: `session`, `user`, `groups` (of the asker, `group:x`), `filters`, `max_passages`, `timeout_s`.
+        A question that the documents don't answer is no error: `answer.answered` is then False.
+        """
+        return self._transport.ask(self._defaults.question(question, tenant, options))
+
+    def ask_stream(self, question: str, tenant: str | None = None, **options: Any) -> Iterator[Delta | Answer]:
+        """The pieces of an answer as they are written, and at the end the answer itself. Options as for `ask`."""
+        return self._transport.ask_stream(self._defaults.question(question, tenant, options))
+
+    def publish(self, document: str, body: Body, tenant: str | None = None, **options: Any) -> Receipt:
+        """Hand in a document, new or changed: text, bytes, or the path of a file.
+
+        Options: `media_type` (else guessed from the name), `title`, `source_uri`, `access` (who may see it; everyone
+        of the tenant where nothing is said), `properties`, `idempotency_key` (a repeat with it counts once).
+        """
+        return self._transport.publish(self._defaults.document(document, body, tenant, options))
+
+    def delete(self, document: str, tenant: str | None = None) -> Receipt:
+        """Take a document out: no answer uses it any more once the receipt's change was indexed."""
+        return self._transport.delete(self._defaults.require(tenant or self._defaults.tenant), document)
+
+    def feedback(self, answer: Answer | str, rating: Rating, tenant: str | None = None, **words: str) -> Receipt:
+        """Say whether an answer was good. Options: `comment`, `correction`."""
+        return self._transport.feedback(self._defaults.feedback(answer, rating, tenant, words))
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._transport.close()
+
+
+class AsyncClient:
+    """The same client for an event loop.
+
+        >>> async with AsyncClient("http://127.0.0.1:18080", tenant="acme") as client:  # doctest: +SKIP
+        ...     async for piece in client.ask_stream("How long is a lease?"):
+        ...         print(piece.text)
+
+    Arguments, options and errors are those of `Client`.
+    """
+
+    def __init__(
+        self, url: str = "", *, kafka: str = "", registry: str = "", tenant: str = "", timeout_s: float = TIMEOUT_S
+    ) -> None:
+        _one_way(url, kafka, registry)
+        self._defaults = _Defaults(tenant, timeout_s)
+        self._transport = _async_transport(url, kafka, registry)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def ask(self, question: str, tenant: str | None = None, **options: Any) -> Answer:
+        """The answer to a question, with citations."""
+        return await self._transport.ask(self._defaults.question(question, tenant, options))
+
+    def ask_stream(self, question: str, tenant: str | None = None, **options: Any) -> AsyncIterator[Delta | Answer]:
+        """The pieces of an answer as they are written, and at the end the answer itself."""
+        return self._transport.ask_stream(self._defaults.question(question, tenant, options))
+
+    async def publish(self, document: str, body: Body, tenant: str | None = None, **options: Any) -> Receipt:
+        """Hand in a document, new or changed."""
+        return await self._transport.publish(self._defaults.document(document, body, tenant, options))
+
+    async def delete(self, document: str, tenant: str | None = None) -> Receipt:
+        """Take a document out."""
+        return await self._transport.delete(self._defaults.require(tenant or self._defaults.tenant), document)
+
+    async def feedback(self, answer: Answer | str, rating: Rating, tenant: str | None = None, **words: str) -> Receipt:
+        """Say whether an answer was good."""
+        return await self._transport.feedback(self._defaults.feedback(answer, rating, tenant, words))
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._transport.close()
+
+
+def _one_way(url: str, kafka: str, registry: str) -> None:
+    if bool(url) == bool(kafka):
+        raise ClientError('wanted one way in: Client("http://host:port") or Client(kafka="host:port", registry=...)')
+    if kafka and not registry:
+        raise ClientError(f"wanted the schema registry of the brokers at {kafka!r}, got none; give registry=")
+
+
+# The libraries of a transport take their time to import, and `import headwater` must not wait for those it won't use.
+def _transport(url: str, kafka: str, registry: str) -> Transport:
+    if url:
+        from headwater.http_transport import HttpTransport
+
+        return HttpTransport(url)
+    from headwater.kafka_transport import KafkaTransport
+
+    return KafkaTransport(kafka, registry)
+
+
+def _async_transport(url: str, kafka: str, registry: str) -> AsyncTransport:
+    if url:
+        from headwater.http_transport import AsyncHttpTransport
+
+        return AsyncHttpTransport(url)
+    from headwater.kafka_transport import KafkaTransport
+    from headwater.threaded_transport import ThreadedTransport
+
+    return ThreadedTransport(KafkaTransport(kafka, registry))
+
+
+def _media_type(name: str, body: Body) -> str:
+    path = str(body) if isinstance(body, PurePath) else name
+    if path.endswith((".md", ".markdown")):
+        return "text/markdown"
+    guessed = mimetypes.guess_type(path)[0]
+    return guessed or ("text/plain" if isinstance(body, str) else "application/octet-stream")
+
+
+def _bytes_of(body: Body) -> bytes:
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes):
+        return body
+    try:
+        return Path(body).read_bytes()
+    except OSError as error:
+        raise DocumentRefusedError(f"wanted a file that can be read, got {str(body)!r}: {error.strerror}") from error

@@ -1,0 +1,206 @@
+"""Straight over Kafka: questions and documents as records on the platform's topics, answers read from a partition.
+
+Schemas come from the registry by subject, so this module knows field names and no classes of the platform.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from headwater.errors import (
+    AnswerExpiredError,
+    DocumentRefusedError,
+    GatewayUnavailableError,
+    MissingPackageError,
+    ProtocolError,
+)
+from headwater.kafka_replies import Replies, partitions_of
+from headwater.registry_schemas import RegistrySchemas
+from headwater.values import Answer, Delta, Document, Feedback, Question, Receipt
+
+try:
+    from confluent_kafka import KafkaException, Message, Producer, murmur2
+except ImportError as missing:  # pragma: no cover - the base install has it
+    raise MissingPackageError(
+        f"asking over Kafka needs {missing.name!r}, which is not installed; run: uv pip install headwater"
+    ) from missing
+
+__all__ = ["KafkaTransport"]
+
+QUESTIONS: Final = "rag.query.asked.v1"
+DOCUMENTS: Final = "rag.document.changed.v1"
+FEEDBACK: Final = "rag.feedback.given.v1"
+
+SEND_S: Final = 10.0
+INLINE_BYTES: Final = 256_000
+"""Larger bodies go by claim check, which needs the platform's own store: the gateway does that."""
+
+_POLL_S: Final = 0.1
+
+
+class KafkaTransport:
+    """The topics, for threads. One consumer reads one partition of the replies; questions name it in a header."""
+
+    def __init__(self, bootstrap: str, registry: str) -> None:
+        self._schemas = RegistrySchemas(registry)
+        self._bootstrap = bootstrap
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 0,
+                "message.timeout.ms": int(SEND_S * 1000),
+            }
+        )
+        self._replies: Replies | None = None
+        self._opening = threading.Lock()
+
+    def ask(self, question: Question) -> Answer:
+        for piece in self.ask_stream(question):
+            if isinstance(piece, Answer):
+                return piece
+        raise ProtocolError("wanted an answer, the replies ended before it")
+
+    def ask_stream(self, question: Question) -> Iterator[Delta | Answer]:
+        """Deltas and the answer. Raises at the deadline, also where the platform does not say so itself."""
+        replies = self._open()
+        query_id = _new_id()
+        deadline = time.monotonic() + question.timeout_s
+        mailbox = replies.open(query_id)
+        try:
+            self._send_question(question, query_id, replies.partition)
+            while True:
+                piece = _piece(mailbox, deadline - time.monotonic())
+                yield piece
+                if isinstance(piece, Answer):
+                    return
+        finally:
+            replies.close_box(query_id)
+
+    def publish(self, document: Document) -> Receipt:
+        if len(document.body) > INLINE_BYTES:
+            raise DocumentRefusedError(
+                f"wanted a document of at most {INLINE_BYTES} bytes over Kafka, got {len(document.body)}; "
+                'publish it over HTTP: Client("http://host:port")'
+            )
+        event = {
+            "tenant": document.tenant,
+            "document": document.document,
+            "media_type": document.media_type,
+            "body": document.body,
+            "title": document.title,
+            "source_uri": document.source_uri,
+            "access": list(document.access),
+            "properties": dict(document.properties),
+        }
+        key = f"{document.tenant}|{document.document}"
+        # The same key gives the same id as the gateway would: a repeat is recognised by it.
+        event_id = _named_id(document.tenant, document.idempotency_key) if document.idempotency_key else _new_id()
+        return self._send(DOCUMENTS, "DocumentChanged", key, {**event, "event_id": event_id})
+
+    def delete(self, tenant: str, document: str) -> Receipt:
+        event = {"tenant": tenant, "document": document, "reason": "deleted by an application", "event_id": _new_id()}
+        return self._send(DOCUMENTS, "DocumentDeleted", f"{tenant}|{document}", event)
+
+    def feedback(self, feedback: Feedback) -> Receipt:
+        event = {
+            "tenant": feedback.tenant,
+            "answer_id": feedback.answer_id,
+            "rating": feedback.rating,
+            "comment": feedback.comment,
+            "correction": feedback.correction,
+            "event_id": _new_id(),
+        }
+        return self._send(FEEDBACK, "FeedbackGiven", feedback.answer_id, event)
+
+    def close(self) -> None:
+        if self._replies is not None:
+            self._replies.close()
+        self._producer.flush(SEND_S)
+        self._schemas.close()
+
+    def _send_question(self, question: Question, query_id: str, partition: int) -> None:
+        deadline = _micros() + int(question.timeout_s * 1e6)
+        query = {
+            "query_id": query_id,
+            "question": question.question,
+            "session": question.session,
+            "user": question.user,
+            "groups": list(question.groups),
+            "filters": dict(question.filters),
+            "max_passages": question.max_passages,
+            "deadline_at": deadline,
+        }
+        headers = [("deadline", str(deadline).encode()), ("reply-partition", str(partition).encode())]
+        event = {"tenant": question.tenant, "event_id": query_id, "query": query}
+        self._send(QUESTIONS, "QueryAsked", question.session or query_id, event, headers)
+
+    def _send(
+        self, topic: str, name: str, key: str, event: Mapping[str, Any], headers: list[tuple[str, bytes]] | None = None
+    ) -> Receipt:
+        value = self._schemas.encode(f"{topic}-value", name, {"occurred_at": _micros(), **event})
+        own = [("tenant", str(event["tenant"]).encode()), ("event-id", str(event["event_id"]).encode())]
+        reports: list[tuple[Any, Message]] = []
+        try:
+            self._producer.produce(
+                topic,
+                value=value,
+                key=key.encode(),
+                partition=int(murmur2(key.encode(), partitions_of(self._producer, topic))),
+                headers=[*own, *(headers or [])],
+                on_delivery=lambda error, message: reports.append((error, message)),
+            )
+        except (BufferError, KafkaException) as error:
+            raise self._away(f"sending to {topic!r}: {error}") from error
+        deadline = time.monotonic() + SEND_S + 1.0
+        while not reports and time.monotonic() < deadline:
+            self._producer.poll(_POLL_S)
+        if not reports or reports[0][0] is not None:
+            cause = reports[0][0].str() if reports else "no delivery report"
+            raise self._away(f"sending to {topic!r}: {cause}")
+        message = reports[0][1]
+        return Receipt(str(event["event_id"]), topic, int(message.partition() or 0), int(message.offset() or 0))
+
+    def _open(self) -> Replies:
+        with self._opening:
+            if self._replies is None:
+                self._replies = Replies(self._bootstrap, self._schemas)
+            return self._replies
+
+    def _away(self, what: str) -> GatewayUnavailableError:
+        return GatewayUnavailableError(f"{what}; are the brokers at {self._bootstrap} running?")
+
+
+def _piece(mailbox: queue.Queue[Delta | Answer | Exception], left_s: float) -> Delta | Answer:
+    try:
+        piece = mailbox.get(timeout=max(left_s, 0.0))
+    except queue.Empty as error:
+        raise AnswerExpiredError(
+            "no answer came before the deadline; do the workers run (`headwater status`)?"
+        ) from error
+    if isinstance(piece, Exception):
+        raise piece
+    return piece
+
+
+def _micros() -> int:
+    return time.time_ns() // 1000
+
+
+def _new_id() -> str:
+    """A UUIDv7 (RFC 9562): its first 48 bits are the time, so that a trace knows where to look."""
+    random_bits = int.from_bytes(os.urandom(10), "big")
+    value = (time.time_ns() // 1_000_000) << 80 | 0x7 << 76 | (random_bits >> 68 & 0xFFF) << 64
+    return str(uuid.UUID(int=value | 0x2 << 62 | random_bits & (1 << 62) - 1))
+
+
+def _named_id(tenant: str, key: str) -> str:
+    return str(uuid.uuid5(uuid.UUID("8f1a2c0e-3b74-5d1e-9c55-6a1f0d2b7e90"), f"{tenant}|{key}/publish/0"))

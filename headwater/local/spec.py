@@ -1,0 +1,107 @@
+"""What a local stack is, where it is reached and how it does: the values that the stack and its commands share."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from headwater.local.errors import LocalStackError, NotSupportedYetError
+from headwater.local.parts import HEADWATER
+from streams.settings import Settings
+
+__all__ = ["Addresses", "PartStatus", "StackSpec", "notes", "remembered_ports", "require_profile", "stack_spec"]
+
+_FULL_ONLY: Final = ("Kafka Connect with Debezium", "PostgreSQL", "Redis", "Weaviate")
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """Where a stack lives and how it runs; a port of 0 means the one used last time, or any free one."""
+
+    state_folder: Path
+    cache_folder: Path
+    java: str | None = None
+    heap_mb: int = 512
+    kafka_port: int = 0
+    registry_port: int = 0
+    gateway_port: int = 0
+    worker_port: int = 0
+    detached: bool = True
+    environment: tuple[tuple[str, str], ...] = ()
+    program: tuple[str, ...] = HEADWATER
+    ready_timeout_s: float = 90.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a stack is reached, as its folder remembers it."""
+
+    bootstrap: str
+    registry_url: str
+    gateway_url: str
+    worker_url: str
+
+    @classmethod
+    def read(cls, state_folder: Path) -> Addresses | None:
+        """The addresses of the stack in this folder; None where none was ever started."""
+        try:
+            kept = json.loads(notes(state_folder).read_text(encoding="utf-8"))
+            return cls(**kept["addresses"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One part of a stack as it is now."""
+
+    name: str
+    pid: int | None
+    port: int
+    ready: bool
+    memory_mb: int
+    log: str
+
+
+def stack_spec(settings: Settings, detached: bool = True) -> StackSpec:
+    """The stack that the settings describe. Use it in commands; tests write a spec of their own."""
+    local = settings.local
+    return StackSpec(
+        state_folder=local.state_folder.absolute(),
+        cache_folder=local.cache_folder or Path.home() / ".cache" / "headwater",
+        java=local.java or None,
+        heap_mb=local.heap_mb,
+        kafka_port=local.kafka_port,
+        registry_port=local.registry_port,
+        gateway_port=local.gateway_port,
+        worker_port=settings.worker.ops_port,
+        detached=detached,
+    )
+
+
+def require_profile(profile: str) -> None:
+    """Refuse a profile with parts that can't be started here, before anything is started or stopped."""
+    if profile == "embedded":
+        return
+    if profile != "full":
+        raise LocalStackError(f"wanted a profile 'embedded' or 'full', got {profile!r}")
+    raise NotSupportedYetError(
+        f"profile 'full' adds {', '.join(_FULL_ONLY)}; this release can't start these as child processes yet. "
+        "Nothing was started or stopped: use --profile embedded, or infra/docker-compose.yml for all of them"
+    )
+
+
+def notes(state_folder: Path) -> Path:
+    """The file that remembers where a stack is reached, and by which its folder is known."""
+    return state_folder / "stack.json"
+
+
+def remembered_ports(state_folder: Path) -> dict[str, int]:
+    """The ports that a stack in this folder used last."""
+    try:
+        kept = json.loads(notes(state_folder).read_text(encoding="utf-8"))
+        return {str(name): int(port) for name, port in kept["ports"].items()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

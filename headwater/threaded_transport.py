@@ -1,0 +1,81 @@
+"""A transport of threads, lent to an event loop: each call runs in a thread, a stream is handed over piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol, TypeVar
+
+from headwater.values import Answer, Delta, Document, Feedback, Question, Receipt
+
+__all__ = ["ThreadedTransport"]
+
+# Each waits for the network only; a gateway is the better way for more at once.
+_THREADS: Final = 32
+_END: Final = object()
+
+T = TypeVar("T")
+
+
+class _Threads(Protocol):
+    def ask(self, question: Question) -> Answer: ...
+    def ask_stream(self, question: Question) -> Iterator[Delta | Answer]: ...
+    def publish(self, document: Document) -> Receipt: ...
+    def delete(self, tenant: str, document: str) -> Receipt: ...
+    def feedback(self, feedback: Feedback) -> Receipt: ...
+    def close(self) -> None: ...
+
+
+class ThreadedTransport:
+    """Use it for a transport whose library has no event loop of its own, as librdkafka."""
+
+    def __init__(self, transport: _Threads) -> None:
+        self._transport = transport
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="headwater-client")
+
+    async def ask(self, question: Question) -> Answer:
+        return await self._run(lambda: self._transport.ask(question))
+
+    async def ask_stream(self, question: Question) -> AsyncIterator[Delta | Answer]:
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[object] = asyncio.Queue()
+        left = threading.Event()
+
+        def pump() -> None:
+            try:
+                for piece in self._transport.ask_stream(question):
+                    if left.is_set():
+                        return
+                    loop.call_soon_threadsafe(pieces.put_nowait, piece)
+                loop.call_soon_threadsafe(pieces.put_nowait, _END)
+            except Exception as error:
+                if not left.is_set():
+                    loop.call_soon_threadsafe(pieces.put_nowait, error)
+
+        self._pool.submit(pump)
+        try:
+            while (piece := await pieces.get()) is not _END:
+                if isinstance(piece, Exception):
+                    raise piece
+                assert isinstance(piece, Delta | Answer)
+                yield piece
+        finally:
+            left.set()
+
+    async def publish(self, document: Document) -> Receipt:
+        return await self._run(lambda: self._transport.publish(document))
+
+    async def delete(self, tenant: str, document: str) -> Receipt:
+        return await self._run(lambda: self._transport.delete(tenant, document))
+
+    async def feedback(self, feedback: Feedback) -> Receipt:
+        return await self._run(lambda: self._transport.feedback(feedback))
+
+    async def close(self) -> None:
+        await self._run(self._transport.close)
+        self._pool.shutdown(wait=False)
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)

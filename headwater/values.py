@@ -1,0 +1,141 @@
+"""What goes in and out of the client: plain frozen values, so that an application needs no schema of the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from typing import Any, Literal
+
+__all__ = ["Answer", "Citation", "Delta", "Document", "Feedback", "Question", "Rating", "Receipt", "Version"]
+
+Rating = Literal["up", "down"]
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """Which state of a document: the source's own position, then the offset on the topic of changes."""
+
+    source: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Citation:
+    """Where a numbered claim of an answer stands; `start` and `end` are character offsets in the parsed document."""
+
+    number: int
+    document: str
+    version: Version
+    object_id: str
+    chunk: str
+    title: str
+    source_uri: str
+    quote: str
+    start: int
+    end: int
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer with its citations; where the documents do not answer, `withheld` says so and `text` says it in words.
+
+    >>> answer = Answer(answer_id="a", question="?", text="Nothing on that.", withheld="not_in_documents")
+    >>> answer.answered
+    False
+    """
+
+    answer_id: str
+    question: str
+    text: str
+    citations: tuple[Citation, ...] = ()
+    model: str = ""
+    prompt_version: str = ""
+    generation: str = ""
+    confidence: float = 0.0
+    degraded: tuple[str, ...] = ()
+    trail: Mapping[str, int] = field(default_factory=dict)
+    withheld: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the documents answer the question."""
+        return not self.withheld
+
+
+@dataclass(frozen=True)
+class Delta:
+    """The next piece of an answer's text while it is written; the final answer's text replaces them all."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Where what was sent stands on its topic: it will be worked on, whatever happens to this process."""
+
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question on its way out."""
+
+    question: str
+    tenant: str
+    session: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    filters: Mapping[str, str] = field(default_factory=dict)
+    max_passages: int = 6
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document on its way out."""
+
+    tenant: str
+    document: str
+    body: bytes
+    media_type: str
+    title: str = ""
+    source_uri: str = ""
+    access: tuple[str, ...] = ("*",)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A person's judgement on its way out."""
+
+    tenant: str
+    answer_id: str
+    rating: Rating
+    comment: str = ""
+    correction: str = ""
+
+
+def answer_of(fields: Mapping[str, Any]) -> Answer:
+    """The answer in a gateway's JSON or a decoded record; fields that a newer release added are left out."""
+    citations = tuple(
+        Citation(**{**_known(Citation, given), "version": Version(**_known(Version, given["version"]))})
+        for given in fields.get("citations", ())
+    )
+    degraded = tuple(fields.get("degraded", ()))
+    return Answer(**{**_known(Answer, fields), "citations": citations, "degraded": degraded})
+
+
+def receipt_of(fields: Mapping[str, Any]) -> Receipt:
+    """The receipt in a gateway's JSON."""
+    return Receipt(**_known(Receipt, fields))
+
+
+def _known(kind: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {each.name: fields[each.name] for each in dataclass_fields(kind) if each.name in fields}

@@ -1,0 +1,66 @@
+"""Admit: the door. A question that can't be answered is refused here, with words that may be shown."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from processors.answer.expiry import EXPIRED, overdue, withheld
+from processors.ports import Clock, Heads
+from schemas.queries import AnswerWithheld, QueryAdmitted, QueryAsked, WithheldReason
+
+
+@dataclass(frozen=True)
+class AdmitLimits:
+    """What may pass the door: the longest question, in characters, and tenants known before their first document."""
+
+    max_question_chars: int
+    tenants: frozenset[str] = frozenset()
+
+
+def admit(
+    asked: QueryAsked, heads: Heads, clock: Clock, limits: AdmitLimits
+) -> Iterator[QueryAdmitted | AnswerWithheld]:
+    """Lets a question in, normalised, or answers at once why not. First step of every question.
+
+    Raises HeadsClosedError while the view of heads is being rebuilt, since only it knows who the tenants are.
+    """
+    query = asked.query
+    if overdue(query, clock):
+        yield withheld(asked.tenant, query, "expired", EXPIRED)
+        return
+    problem = _invalid(query.question, limits)
+    if problem:
+        yield withheld(asked.tenant, query, "invalid_question", problem)
+        return
+    if asked.tenant not in limits.tenants and not heads.knows(asked.tenant):
+        reason: WithheldReason = "unknown_tenant"
+        message = f"Wanted a tenant with documents, got {asked.tenant!r}. Publish a document for it first."
+        yield withheld(asked.tenant, query, reason, message)
+        return
+    question = normalised(query.question)
+    yield QueryAdmitted(tenant=asked.tenant, query=msgspec.structs.replace(query, question=question))
+
+
+def normalised(question: str) -> str:
+    """One spelling for questions that mean the same characters: NFKC, white space runs become one space.
+
+    >>> normalised("  What is\\tＫａｆｋａ? ")
+    'What is Kafka?'
+    """
+    return " ".join(unicodedata.normalize("NFKC", question).split())
+
+
+def _invalid(question: str, limits: AdmitLimits) -> str:
+    """Why a question can't be used; empty where it can."""
+    if len(question) > limits.max_question_chars:
+        return f"Wanted a question of at most {limits.max_question_chars} characters, got {len(question)}. Shorten it."
+    controls = sorted({char for char in question if unicodedata.category(char) in ("Cc", "Cs") and not char.isspace()})
+    if controls:
+        return f"Wanted readable text, got the control character {controls[0]!r} in the question. Remove it."
+    if not any(char.isalnum() for char in normalised(question)):
+        return "Wanted a question, got no words. Ask with at least one word."
+    return ""

@@ -1,0 +1,53 @@
+"""Assemble: exactly what the model will be asked, from the passages that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from processors.answer.prompting import ANSWER_PROMPT, Prompts
+from processors.answer.words import words
+from processors.ports import Embedder
+from schemas.queries import Passage, PassagesRanked, PromptAssembled, Source
+
+
+def assemble(ranked: PassagesRanked, embedder: Embedder, prompts: Prompts) -> Iterator[PromptAssembled]:
+    """Numbers the best passages that fit the prompt's token budget and renders it.
+
+    Passages are chosen by rank and then ordered by document and place: the same passages give the same bytes whatever
+    was asked, so a prefix cache hits, and neighbours of one document stand side by side. Each keeps a number of its
+    own, so that a citation names one chunk.
+    """
+    prompt = prompts.get(ANSWER_PROMPT)
+    chosen = _fitting(_distinct(ranked.passages), embedder, prompt.source_tokens)
+    ordered = sorted(chosen, key=lambda passage: (passage.document, passage.start, passage.ordinal))
+    sources = tuple(Source(number=number, passage=passage) for number, passage in enumerate(ordered, start=1))
+    rendered = prompt.render(ranked.query.question, sources)
+    yield PromptAssembled(
+        tenant=ranked.tenant,
+        query=ranked.query,
+        system=rendered.system,
+        prompt=rendered.prompt,
+        prompt_version=prompt.version,
+        sources=sources,
+        tokens=embedder.count(rendered.system) + embedder.count(rendered.prompt),
+        degraded=ranked.degraded,
+    )
+
+
+def _distinct(passages: Sequence[Passage]) -> list[Passage]:
+    """Each text once, the best-ranked of its copies; a passage that holds nothing to quote is left out."""
+    kept: dict[tuple[str, ...], Passage] = {}
+    for passage in passages:
+        kept.setdefault(tuple(words(passage.text)), passage)
+    return [passage for text, passage in kept.items() if text]
+
+
+def _fitting(passages: Sequence[Passage], embedder: Embedder, budget: int) -> list[Passage]:
+    """The best passages within the budget; the first is always in, since an answer needs something to stand on."""
+    chosen: list[Passage] = []
+    for passage in passages:
+        size = embedder.count(passage.text)
+        if size <= budget or not chosen:
+            chosen.append(passage)
+            budget -= size
+    return chosen

@@ -1,0 +1,107 @@
+"""Check: each sentence against the sources it cites. What they do not say is taken out; nothing left is no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from processors.answer.expiry import UNAVAILABLE, withheld
+from processors.answer.sentences import Span, locate, sentences
+from processors.answer.writing import TRUNCATED, cited
+from processors.ports import Judge
+from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Citation, Passage, Sentence
+
+NOT_IN_DOCUMENTS: Final = "The documents do not answer this question."
+
+
+@dataclass(frozen=True)
+class AnswerBar:
+    """How good an answer must be, 0 to 1: each sentence's support by its sources, and the confidence of the whole."""
+
+    support: float = 0.6
+    confidence: float = 0.5
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A sentence that stands: with the sources that support it, and where in each."""
+
+    sentence: Sentence
+    citations: tuple[Citation, ...]
+
+
+def check(
+    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str
+) -> Iterator[AnswerGiven | AnswerWithheld]:
+    """The final answer with exact citations, or why there is none.
+
+    A sentence that stands word for word in a source it cites is supported entirely; any other is judged against the
+    sentences of those sources. Citations that do not support their sentence are dropped, then sentences without any.
+    """
+    passages = {source.number: source.passage for source in draft.sources}
+    standing = [checked for sentence in draft.sentences if (checked := _checked(sentence, passages, judge, bar))]
+    support = sum(each.sentence.support for each in standing) / len(standing) if standing else 0.0
+    confidence = draft.confidence * support
+    if not standing and TRUNCATED in draft.degraded:
+        yield withheld(draft.tenant, draft.query, "unavailable", UNAVAILABLE)
+        return
+    if not standing or confidence < bar.confidence:
+        yield withheld(draft.tenant, draft.query, "not_in_documents", NOT_IN_DOCUMENTS)
+        return
+    yield AnswerGiven(
+        tenant=draft.tenant,
+        answer_id=draft.query.query_id,
+        question=draft.query.question,
+        text=" ".join(cited(each.sentence) for each in standing),
+        citations=tuple(citation for each in standing for citation in each.citations),
+        model=draft.model,
+        prompt_version=draft.prompt_version,
+        generation=generation,
+        confidence=confidence,
+        passages=tuple(source.passage.object_id for source in draft.sources),
+        degraded=draft.degraded,
+    )
+
+
+def _checked(sentence: Sentence, passages: Mapping[int, Passage], judge: Judge, bar: AnswerBar) -> _Checked | None:
+    found = []
+    for number in sentence.cites:
+        passage = passages.get(number)
+        quote, support = _evidence(sentence.text, passage, judge) if passage else (None, 0.0)
+        if passage and quote and support >= bar.support:
+            found.append((support, _citation(number, passage, quote)))
+    if not found:
+        return None
+    best = max(support for support, _ in found)
+    kept = tuple(citation for _, citation in found)
+    cites = tuple(citation.number for citation in kept)
+    return _Checked(Sentence(text=sentence.text, cites=cites, support=best), kept)
+
+
+def _evidence(claim: str, passage: Passage, judge: Judge) -> tuple[Span | None, float]:
+    """The words of a passage that support a claim best, and how far they do."""
+    exact = locate(claim, passage.text)
+    if exact:
+        return exact, 1.0
+    spans: Sequence[Span] = sentences(passage.text)
+    judged = [(judge.support(claim, [span.text]), span) for span in spans]
+    support, quote = max(judged, key=lambda each: each[0], default=(0.0, None))
+    whole = judge.support(claim, [passage.text])
+    return quote, max(support, whole)
+
+
+def _citation(number: int, passage: Passage, quote: Span) -> Citation:
+    return Citation(
+        number=number,
+        document=passage.document,
+        version=passage.version,
+        object_id=passage.object_id,
+        chunk=passage.chunk,
+        title=passage.title,
+        source_uri=passage.source_uri,
+        quote=quote.text,
+        start=passage.start + quote.start,
+        end=passage.start + quote.end,
+        page=passage.page,
+    )

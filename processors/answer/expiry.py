@@ -1,0 +1,48 @@
+"""Answers that no step gives: to a question whose time has run out, and to one that ended as a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from processors.ports import Clock
+from schemas.envelope import Event
+from schemas.queries import AnswerWithheld, Query, WithheldReason
+
+EXPIRED: Final = "The question's time ran out before it could be answered. Ask again, or allow more time."
+UNAVAILABLE: Final = "The question could not be answered because of a fault on our side. Please ask again later."
+
+# A question is echoed so that its asker knows it again; the whole of an over-long one helps nobody.
+ECHO_CHARS: Final = 500
+
+
+def withheld(tenant: str, query: Query, reason: WithheldReason, message: str) -> AnswerWithheld:
+    """No answer to this query, and why. Use it wherever a question ends without one.
+
+    >>> withheld("acme", Query(query_id="q1", question="Why?"), "refused", "Not allowed.").answer_id
+    'q1'
+    """
+    return AnswerWithheld(
+        tenant=tenant, answer_id=query.query_id, question=query.question[:ECHO_CHARS], reason=reason, message=message
+    )
+
+
+def overdue(query: Query, clock: Clock) -> bool:
+    """Whether the asker has stopped waiting; a deadline of 0 never passes."""
+    return 0 < query.deadline_at <= clock.now()
+
+
+def expired(event: Event, clock: Clock) -> AnswerWithheld | None:
+    """The guard of every hop of the answer journey: an overdue question is answered *expired* and costs no more."""
+    query = getattr(event, "query", None)
+    if not isinstance(query, Query) or not overdue(query, clock):
+        return None
+    return withheld(event.tenant, query, "expired", EXPIRED)
+
+
+def refused(event: Event, reason: str) -> Iterator[AnswerWithheld]:
+    """What the asker hears when the question became a dead letter. `reason` is for the operator and is not shown."""
+    del reason
+    query = getattr(event, "query", None)
+    if isinstance(query, Query):
+        yield withheld(event.tenant, query, "unavailable", UNAVAILABLE)

@@ -1,0 +1,142 @@
+"""Writers: who turns a prompt into a draft. One quotes the sources, one asks a model."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from processors.answer.extract import Evidence, extract
+from processors.answer.prompting import NO_ANSWER
+from processors.answer.sentences import sentences
+from processors.answer.words import words
+from processors.ports import Generator, Piece, Ranker
+from schemas.queries import PromptAssembled, Sentence, Usage
+
+TRUNCATED: Final = "truncated"
+"""In `degraded`: the model fell silent or was cut off; what is there ends with its last whole sentence."""
+
+# [3], [1][2] and [1, 2]; a model also writes (1) or ^1, which are left as text and then count as no citation.
+_MARKERS: Final = re.compile(r"\s*\[\s*(\d{1,3}(?:\s*,\s*\d{1,3})*)\s*\]")
+# A marker after the full stop belongs to the sentence before it.
+_STOP_THEN_MARKERS: Final = re.compile(r"([.!?…。！？]+[\"'”’]?)((?:\s*\[\s*\d{1,3}(?:\s*,\s*\d{1,3})*\s*\])+)")
+_WHOLE: Final = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a writer ends with: whole sentences with their citations, and how sure it is (0 to 1)."""
+
+    sentences: tuple[Sentence, ...]
+    confidence: float
+    degraded: tuple[str, ...] = ()
+    usage: tuple[Usage, ...] = ()
+
+
+class Writer(Protocol):
+    """Writes a draft for a prompt: text as it comes, then one Draft as the last item.
+
+    Raises an unavailable error, if at all, before the first text: from then on a failure ends as a truncated draft.
+    """
+
+    @property
+    def model(self) -> str: ...
+
+    def write(self, prompt: PromptAssembled) -> AsyncIterator[str | Draft]: ...
+
+
+class ExtractiveWriter:
+    """Quotes whole sentences of the sources, word for word. Use it where no model is at hand; it can't invent.
+
+    It says nothing where the evidence is too thin: the draft then has no sentences.
+    """
+
+    model = "extractive"
+
+    def __init__(self, ranker: Ranker) -> None:
+        self._ranker = ranker
+
+    async def write(self, prompt: PromptAssembled) -> AsyncIterator[str | Draft]:
+        """Ranks in a thread, since the model behind the ranker would hold up every other question."""
+        evidence: Evidence = await asyncio.to_thread(extract, prompt.query.question, prompt.sources, self._ranker)
+        for index, sentence in enumerate(evidence.sentences):
+            yield f"{' ' if index else ''}{cited(sentence)}"
+        yield Draft(evidence.sentences, evidence.confidence)
+
+
+class ModelWriter:
+    """Asks a model and streams what it says. Use it with any OpenAI-compatible server behind the Generator port."""
+
+    def __init__(self, generator: Generator, max_tokens: int) -> None:
+        self._generator = generator
+        self._max_tokens = max_tokens
+
+    @property
+    def model(self) -> str:
+        return self._generator.model
+
+    async def write(self, prompt: PromptAssembled) -> AsyncIterator[str | Draft]:
+        """Streams the model's text; the Draft holds its sentences with the citations taken out of them."""
+        if not prompt.sources:
+            yield Draft((), 0.0)
+            return
+        text, last = "", Piece()
+        pieces = self._generator.generate(
+            prompt.system, prompt.prompt, tenant=prompt.tenant, max_tokens=self._max_tokens
+        )
+        async for piece in pieces:
+            last = piece
+            text += piece.text
+            if piece.text:
+                yield piece.text
+        found = tuple(cited_sentences(text if last.finished else whole_part(text)))
+        degraded = () if last.finished else (TRUNCATED,)
+        yield Draft(found, 1.0 if found else 0.0, degraded, self._usage(last))
+
+    def _usage(self, last: Piece) -> tuple[Usage, ...]:
+        counts = (("tokens_in", last.tokens_in), ("tokens_out", last.tokens_out))
+        return tuple(
+            Usage(step="generate", model=self.model, unit=unit, quantity=float(count))
+            for unit, count in counts
+            if count
+        )
+
+
+def cited(sentence: Sentence) -> str:
+    """A sentence as it is shown: its text, then its citations.
+
+    >>> cited(Sentence(text="It is so.", cites=(1, 3)))
+    'It is so. [1][3]'
+    """
+    return f"{sentence.text} {''.join(f'[{number}]' for number in sentence.cites)}".rstrip()
+
+
+def cited_sentences(text: str) -> Iterator[Sentence]:
+    """The sentences of a model's answer, citation markers taken out and kept as numbers.
+
+    >>> [(each.text, each.cites) for each in cited_sentences("Kafka keeps a log [1]. It is fast. [2][3]")]
+    [('Kafka keeps a log.', (1,)), ('It is fast.', (2, 3))]
+    """
+    if " ".join(words(text)) == NO_ANSWER.lower():
+        return
+    # The markers move in front of the stop, so that the splitter keeps them with their sentence.
+    joined = _STOP_THEN_MARKERS.sub(r"\2\1", text)
+    for span in sentences(joined):
+        numbers = [int(number) for group in _MARKERS.findall(span.text) for number in group.split(",")]
+        bare = " ".join(_MARKERS.sub("", span.text).split())
+        if words(bare):
+            yield Sentence(text=bare, cites=tuple(dict.fromkeys(numbers)))
+
+
+def whole_part(text: str) -> str:
+    """A text that was cut off, without the sentence it was cut in.
+
+    >>> whole_part("It is so [1]. But the")
+    'It is so [1].'
+    """
+    spans = sentences(_STOP_THEN_MARKERS.sub(r"\2\1", text))
+    if spans and not _WHOLE.search(spans[-1].text):
+        spans = spans[:-1]
+    return " ".join(span.text for span in spans)

@@ -1,0 +1,46 @@
+"""A passage as a model reads it, and the name it goes by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from schemas.documents import Chunk
+
+__all__ = ["named", "passage_text", "text_hash"]
+
+# Context is there to say what a passage is about, not to crowd it out of the model's window.
+MOST_CONTEXT_CHARS: Final = 160
+_NAME_HASH_CHARS: Final = 32
+
+
+def passage_text(title: str, heading_path: Iterable[str], text: str) -> str:
+    """What is embedded: title and headings that the text does not say itself, then the text.
+
+    >>> passage_text("Tea", ("Tea", "Green"), "It is hot.")
+    'Tea › Green\\nIt is hot.'
+    """
+    own = set(text.split("\n"))
+    context = [words for words in dict.fromkeys((title, *heading_path)) if words and words not in own]
+    return f"{' › '.join(context)[:MOST_CONTEXT_CHARS]}\n{text}" if context else text
+
+
+def text_hash(text: str) -> str:
+    """The name of a text in the embedding cache: SHA-256 of exactly what is embedded."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def named(chunks: Iterable[Chunk], title: str, version: str) -> Iterator[Chunk]:
+    """Chunks with their names: chunker version, SHA-256 of the passage, how-manieth of its like.
+
+    The passage counts, not its bare text: another title or heading above it is another vector, so another chunk.
+    """
+    seen: Counter[str] = Counter()
+    for chunk in chunks:
+        digest = text_hash(passage_text(title, chunk.heading_path, chunk.text))[:_NAME_HASH_CHARS]
+        yield msgspec.structs.replace(chunk, name=f"{version}-{digest}-{seen[digest]}")
+        seen[digest] += 1

@@ -1,0 +1,52 @@
+"""Answer: from a question to a checked answer. Read from top to bottom."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from processors.answer.admit import admit
+from processors.answer.assemble import assemble
+from processors.answer.check import check
+from processors.answer.expiry import expired, refused
+from processors.answer.generate import generate
+from processors.answer.rerank import rerank
+from processors.answer.retrieve import retrieve
+from processors.answer.rewrite import rewrite
+from streams.hop import Hop, Journey
+from topics.answer import (
+    ANSWER_DELTA,
+    ANSWER_DRAFTED,
+    ANSWER_GIVEN,
+    PASSAGES_FOUND,
+    PASSAGES_RANKED,
+    PROMPT_ASSEMBLED,
+    QUERY_ADMITTED,
+    QUERY_ASKED,
+    QUERY_PLANNED,
+)
+
+# Whoever asks gets an answer: also when time is up, also when the question became a dead letter.
+_Hop = partial(Hop, mode="keyed", guard=expired, rejected=refused)
+
+ANSWER: Final = Journey(
+    "answer",
+    [
+        # who asks, and may they
+        _Hop((QUERY_ASKED,), admit, (QUERY_ADMITTED, ANSWER_GIVEN), waits_for=("heads",)),
+        # what to search for
+        _Hop((QUERY_ADMITTED,), rewrite, (QUERY_PLANNED, ANSWER_GIVEN)),
+        # candidates, and the fence
+        _Hop((QUERY_PLANNED,), retrieve, (PASSAGES_FOUND, ANSWER_GIVEN), waits_for=("heads",)),
+        # many become few
+        _Hop((PASSAGES_FOUND,), rerank, (PASSAGES_RANKED, ANSWER_GIVEN)),
+        # exactly what will be asked
+        _Hop((PASSAGES_RANKED,), assemble, (PROMPT_ASSEMBLED, ANSWER_GIVEN)),
+        # text as it comes, then the draft
+        _Hop((PROMPT_ASSEMBLED,), generate, (ANSWER_DELTA, ANSWER_DRAFTED, ANSWER_GIVEN)),
+        # each sentence against its sources
+        _Hop((ANSWER_DRAFTED,), check, (ANSWER_GIVEN,)),
+    ],
+    # A question crosses one consumer instead of seven; every topic between them is written all the same.
+    fused=[("admit", "rewrite", "retrieve", "rerank", "assemble", "generate", "check")],
+)

@@ -1,0 +1,65 @@
+"""The settings of every Kafka client: one place, so that all of ours agree on partitioner, acks and commits."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from streams.settings import Kafka
+
+LOGGER: Final = logging.getLogger("headwater.kafka")
+"""Where librdkafka's own lines go: every refused connection is one, so commands quieten it."""
+
+# A broker that comes back must be found within a second, not within librdkafka's ten.
+_RECONNECT_MAX_MS: Final = 1_000
+
+
+def client_config(kafka: Kafka, **more: Any) -> dict[str, Any]:
+    """What producers, consumers and admin clients share. Use it for an AdminClient.
+
+    `kafka.extra` (TLS, SASL, tuning) is merged last, everywhere.
+    """
+    return {
+        "bootstrap.servers": kafka.bootstrap,
+        "logger": LOGGER,
+        "reconnect.backoff.max.ms": _RECONNECT_MAX_MS,
+        **more,
+        **kafka.extra,
+    }
+
+
+def producer_config(kafka: Kafka, **more: Any) -> dict[str, Any]:
+    """The settings of a producer. Use it for every producer: another partitioner would part updates from deletes.
+
+    >>> producer_config(Kafka(), **{"linger.ms": 10})["partitioner"]
+    'murmur2_random'
+    """
+    rules = {
+        "partitioner": "murmur2_random",
+        "enable.idempotence": True,
+        "acks": "all",
+        "linger.ms": 0,
+        "compression.type": "zstd",
+    }
+    return client_config(kafka, **{**rules, **more})
+
+
+def consumer_config(kafka: Kafka, group: str, **more: Any) -> dict[str, Any]:
+    """The settings of a consumer: nothing is committed by itself, and only committed transactions are read.
+
+    >>> consumer_config(Kafka(), "headwater.ingest.parse.v1")["enable.auto.offset.store"]
+    False
+    """
+    rules: dict[str, Any] = {
+        "group.id": group,
+        "group.protocol": kafka.group_protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "max.poll.interval.ms": kafka.max_poll_interval_ms,
+        "allow.auto.create.topics": False,
+    }
+    if kafka.group_protocol == "classic":
+        rules["partition.assignment.strategy"] = "cooperative-sticky"
+    return client_config(kafka, **{**rules, **more})

@@ -1,0 +1,194 @@
+"""Declared topics against the cluster: creates what is missing, never shrinks, never deletes, says what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from streams.clients import client_config
+from streams.errors import ClusterUnavailableError
+from streams.hop import AnyTopic
+from streams.settings import Kafka, Settings
+from topics.answer import ANSWER_TOPICS
+from topics.ingest import DOCUMENT_HEAD, INGEST_TOPICS, SOURCE_CHANGES
+from topics.measure import MEASURE_TOPICS
+
+__all__ = ["DECLARED", "ClusterUnavailableError", "Declaration", "TopicDifference", "declarations", "ensure"]
+
+DECLARED: Final[tuple[AnyTopic, ...]] = (*INGEST_TOPICS, *ANSWER_TOPICS, *MEASURE_TOPICS)
+
+# Long enough for an operator to come back from a holiday and replay what failed.
+_DEAD_LETTERS_KEPT: Final = timedelta(days=90)
+# A reader of heads that is behind must still see each of them, or it misses what a head took out of the index.
+_HEADS_UNCOMPACTED: Final = timedelta(hours=1)
+_FOREVER: Final = "-1"
+
+_TOO_MANY_IN_ONE: Final = 100
+
+What = Literal["missing", "created", "partitions", "replication", "setting"]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A topic as it should be: the words of Kafka's own settings."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True)
+class TopicDifference:
+    """One way in which the cluster is not what is declared; `created` says that it now is.
+
+    >>> str(TopicDifference("rag.a.b.v1", "partitions", wanted="4", found="2"))
+    "rag.a.b.v1: partitions should be 4, is 2 (left alone)"
+    """
+
+    topic: str
+    what: What
+    setting: str = ""
+    wanted: str = ""
+    found: str = ""
+
+    def __str__(self) -> str:
+        if self.what in ("missing", "created"):
+            return f"{self.topic}: {self.what}"
+        return f"{self.topic}: {self.setting or self.what} should be {self.wanted}, is {self.found} (left alone)"
+
+
+def declarations(kafka: Kafka, topics: Sequence[AnyTopic] = (*DECLARED, SOURCE_CHANGES)) -> list[Declaration]:
+    """Every topic that the platform needs, dead letters included; a source's own topics are the source's to make."""
+    ours = [_declare(topic, kafka) for topic in topics if not topic.raw]
+    return [*ours, *(_declare_dead_letters(topic, kafka) for topic in topics)]
+
+
+def ensure(
+    settings: Settings, dry_run: bool = False, topics: Sequence[AnyTopic] = (*DECLARED, SOURCE_CHANGES)
+) -> list[TopicDifference]:
+    """Create the declared topics that the cluster lacks, and say how the others differ. Use it before anything runs.
+
+        >>> ensure(settings)[0]  # doctest: +SKIP
+        TopicDifference(topic='rag.document.changed.v1', what='created', ...)
+
+    A topic with other partitions, replicas or settings than declared is left alone: each of these changes can lose
+    records or their order. With `dry_run` nothing is created. Raises ClusterUnavailableError.
+    """
+    cluster = _Cluster(settings.kafka)
+    wanted = declarations(settings.kafka, topics)
+    existing = cluster.partitions_and_replicas()
+    missing = [declared for declared in wanted if declared.name not in existing]
+    if not dry_run:
+        cluster.create(missing)
+    present = [declared for declared in wanted if declared.name in existing]
+    configs = cluster.configs([declared.name for declared in present])
+    verb: What = "missing" if dry_run else "created"
+    differences = [TopicDifference(declared.name, verb) for declared in missing]
+    for declared in present:
+        differences.extend(_compare(declared, existing[declared.name], configs.get(declared.name, {})))
+    return differences
+
+
+def _declare(topic: AnyTopic, kafka: Kafka) -> Declaration:
+    config: dict[str, str] = {"cleanup.policy": topic.cleanup}
+    if topic.cleanup == "delete":
+        config["retention.ms"] = _millis(topic.retention) if topic.retention else _FOREVER
+    if topic is DOCUMENT_HEAD:
+        config["min.compaction.lag.ms"] = _millis(_HEADS_UNCOMPACTED)
+    return Declaration(topic.name, kafka.partitions, kafka.replication, config)
+
+
+def _declare_dead_letters(topic: AnyTopic, kafka: Kafka) -> Declaration:
+    # One partition: they are few, are read by people, and their order over keys is worth keeping.
+    config = {"cleanup.policy": "delete", "retention.ms": _millis(_DEAD_LETTERS_KEPT)}
+    return Declaration(topic.dead_letters, 1, kafka.replication, config)
+
+
+def _millis(duration: timedelta) -> str:
+    return str(int(duration.total_seconds() * 1000))
+
+
+def _compare(declared: Declaration, shape: tuple[int, int], config: dict[str, str]) -> Iterable[TopicDifference]:
+    partitions, replicas = shape
+    if partitions != declared.partitions:
+        yield TopicDifference(declared.name, "partitions", "", str(declared.partitions), str(partitions))
+    if replicas != declared.replication:
+        yield TopicDifference(declared.name, "replication", "", str(declared.replication), str(replicas))
+    for setting, wanted in declared.config.items():
+        found = config.get(setting, wanted)
+        if found != wanted:
+            yield TopicDifference(declared.name, "setting", setting, wanted, found)
+
+
+class _Cluster:
+    """The few questions to the cluster, each within the deadline."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._deadline_s = kafka.deadline_s
+        self._bootstrap = kafka.bootstrap
+        self._admin = AdminClient(client_config(kafka))
+
+    def partitions_and_replicas(self) -> dict[str, tuple[int, int]]:
+        try:
+            found = self._admin.list_topics(timeout=self._deadline_s).topics
+        except KafkaException as error:
+            raise self._away("asking for the topics", error) from error
+        return {
+            name: (len(topic.partitions), max((len(part.replicas) for part in topic.partitions.values()), default=0))
+            for name, topic in found.items()
+        }
+
+    def create(self, wanted: list[Declaration]) -> None:
+        for start in range(0, len(wanted), _TOO_MANY_IN_ONE):
+            new = [
+                NewTopic(
+                    made.name, num_partitions=made.partitions, replication_factor=made.replication, config=made.config
+                )
+                for made in wanted[start : start + _TOO_MANY_IN_ONE]
+            ]
+            limits = {"request_timeout": self._deadline_s, "operation_timeout": self._deadline_s}
+            for name, future in self._admin.create_topics(new, **limits).items():
+                self._created(name, future)
+
+    def configs(self, names: list[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        futures = self._admin.describe_configs(asked, request_timeout=self._deadline_s)
+        return {
+            resource.name: {
+                key: str(entry.value) for key, entry in self._answer("reading its settings", future).items()
+            }
+            for resource, future in futures.items()
+        }
+
+    def _created(self, name: str, future: Future[Any]) -> None:
+        try:
+            self._answer(f"creating {name!r}", future)
+        except ClusterUnavailableError as error:
+            cause = error.__cause__
+            # Another process ensured at the same moment: what is wanted is there.
+            if isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return
+            raise
+
+    def _answer(self, doing: str, future: Future[Any]) -> Any:
+        try:
+            return future.result(self._deadline_s + 1.0)
+        except (KafkaException, FutureTimeoutError) as error:
+            raise self._away(doing, error) from error
+
+    def _away(self, doing: str, error: Exception) -> ClusterUnavailableError:
+        cause = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
+        return ClusterUnavailableError(
+            f"{doing} at {self._bootstrap}: wanted an answer within {self._deadline_s:g} s, got: {cause}; "
+            "is the broker running? `headwater up` starts one, `headwater status` says what runs"
+        )

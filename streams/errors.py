@@ -1,0 +1,43 @@
+"""What can go wrong between the steps.
+
+StreamsError                  base of what this room raises
+├── ClusterUnavailableError   the brokers can't be reached, or did not answer in time
+├── TopicMissingError         a topic that should be there is not; `headwater topics ensure` creates it
+├── DeliveryError             the cluster refused a record, or did not confirm it in time
+├── TooManyQuestionsError     as many questions wait as this door lets in; try again later
+└── UnknownTraceError         no event of that id was found where traces are looked for
+"""
+
+from __future__ import annotations
+
+
+class StreamsError(Exception):
+    """Base of what this room raises."""
+
+
+class ClusterUnavailableError(StreamsError):
+    """The brokers can't be reached, or did not answer within the deadline."""
+
+
+class TopicMissingError(StreamsError):
+    """A declared topic is not on the cluster."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"wanted topic {topic!r}, the cluster has none of that name; run: headwater topics ensure")
+        self.topic = topic
+
+
+class DeliveryError(StreamsError):
+    """A record was not taken over by the cluster; it may be sent again."""
+
+
+class TooManyQuestionsError(StreamsError):
+    """The bound of waiting questions is reached; `retry_after_s` says when it is worth trying again."""
+
+    def __init__(self, waiting: int, retry_after_s: float = 1.0) -> None:
+        super().__init__(f"{waiting} questions wait for their answers already; try again in {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s
+
+
+class UnknownTraceError(StreamsError):
+    """Nothing of this id was found."""

@@ -1,0 +1,201 @@
+"""The gateway's door: puts a question on its topic and awaits its answer; each replica reads only its own replies."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from typing import Final
+
+import msgspec
+
+from schemas.codec import Codec
+from schemas.envelope import Micros
+from schemas.queries import AnswerDelta, AnswerWithheld, Query, QueryAsked
+from streams import headers as names
+from streams.errors import ClusterUnavailableError, StreamsError, TooManyQuestionsError
+from streams.publishing import Entrance, Published, Publisher
+from streams.replies import Reply, ReplyReader
+from streams.settings import Settings
+from topics.answer import QUERY_ASKED
+
+__all__ = ["MAX_WAITING", "Exchange", "Reply"]
+
+MAX_WAITING: Final = 1_000
+"""Each waits with a queue of its own; beyond this a client is better served by trying again."""
+
+# Deltas that nobody fetches are dropped: the final answer holds the whole text.
+_MAX_UNREAD: Final = 512
+# Not finding a broker is said sooner than not finding an answer.
+_SEND_PATIENCE_S: Final = 5.0
+
+
+class _Waiting:
+    """One question and what came for it so far."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Reply | StreamsError] = asyncio.Queue(_MAX_UNREAD)
+        self._next_index = 0
+
+    def put(self, reply: Reply | StreamsError) -> None:
+        if isinstance(reply, AnswerDelta):
+            # A repeated generation starts again at 0: what was shown is not shown twice.
+            if reply.index < self._next_index or self._queue.full():
+                return
+            self._next_index = reply.index + 1
+        elif self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(reply)
+
+    async def get(self) -> Reply:
+        reply = await self._queue.get()
+        if isinstance(reply, StreamsError):
+            raise reply
+        return reply
+
+
+class Exchange:
+    """Asks questions over Kafka and hands back what comes. Use one per gateway process, in its event loop.
+
+        >>> async with Exchange(settings, codec, entrance) as exchange:  # doctest: +SKIP
+        ...     async for reply in exchange.ask(Query(query_id="q1", question="How long is a lease?"), "acme"):
+        ...         print(type(reply).__name__)
+        AnswerDelta
+        AnswerGiven
+
+    The first final answer ends a question; repeats are dropped. Deltas are a preview, the final text counts.
+    """
+
+    def __init__(
+        self, settings: Settings, codec: Codec, entrance: Entrance, instance: str = "", max_waiting: int = MAX_WAITING
+    ) -> None:
+        self._settings = settings
+        self._clock = entrance.clock
+        self._instance = instance or entrance.ids.new()
+        self._max_waiting = max_waiting
+        self._waiting: dict[str, _Waiting] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._publisher = Publisher(settings.kafka, codec, entrance, _SEND_PATIENCE_S)
+        self._reader = ReplyReader(settings.kafka, codec, self._choose, self._waiting.__contains__, self._hand_over)
+
+    async def __aenter__(self) -> Exchange:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def start(self) -> None:
+        """Begin to read replies, in the running event loop. A cluster that is not there yet is waited for."""
+        self._loop = asyncio.get_running_loop()
+        self._reader.start()
+
+    async def close(self) -> None:
+        """Let the clients go; questions that still wait get an error."""
+        for waiting in self._waiting.values():
+            waiting.put(ClusterUnavailableError("the gateway is shutting down; ask again"))
+        await asyncio.to_thread(self._reader.close)
+        await asyncio.to_thread(self._publisher.close)
+
+    @property
+    def ready(self) -> bool:
+        """Whether an answer to a question asked now would be seen."""
+        return self._reader.ready
+
+    @property
+    def problem(self) -> str:
+        """Why it is not ready."""
+        return self._reader.problem
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for their answers."""
+        return len(self._waiting)
+
+    async def ask(self, query: Query, tenant: str, traceparent: bytes | None = None) -> AsyncIterator[Reply]:
+        """Put a question on its topic; yields deltas as they come and ends with the answer, given or withheld.
+
+        A question without a deadline gets the gateway's; past it the answer is `expired`, whoever still works on it.
+        Raises ClusterUnavailableError, TooManyQuestionsError, and what sending raises.
+        """
+        self._check_room(query)
+        query = self._dated(query)
+        waiting = self._waiting[query.query_id] = _Waiting()
+        try:
+            await self._send(QueryAsked(tenant=tenant, event_id=query.query_id, query=query), traceparent)
+            final = False
+            while not final:
+                reply = await self._next(waiting, query, tenant)
+                final = not isinstance(reply, AnswerDelta)
+                yield reply
+        finally:
+            self._waiting.pop(query.query_id, None)
+
+    async def _next(self, waiting: _Waiting, query: Query, tenant: str) -> Reply:
+        left_s = (query.deadline_at - self._clock.now()) / 1e6
+        try:
+            return await asyncio.wait_for(waiting.get(), max(left_s, 0.0))
+        except TimeoutError:
+            return self._expired(query, tenant)
+
+    def _check_room(self, query: Query) -> None:
+        if not self.ready:
+            raise ClusterUnavailableError(f"the gateway does not reach Kafka: {self.problem}; ask again in a moment")
+        if len(self._waiting) >= self._max_waiting:
+            raise TooManyQuestionsError(len(self._waiting))
+        if query.query_id in self._waiting:
+            raise StreamsError(f"wanted a new query id, got {query.query_id!r}, which already waits for its answer")
+
+    def _dated(self, query: Query) -> Query:
+        if query.deadline_at:
+            return query
+        allowed = int(self._settings.gateway.deadline_s * 1e6)
+        return msgspec.structs.replace(query, deadline_at=Micros(self._clock.now() + allowed))
+
+    async def _send(self, asked: QueryAsked, traceparent: bytes | None) -> None:
+        query = asked.query
+        headers = [
+            (names.DEADLINE, str(query.deadline_at).encode()),
+            (names.LANE, query.lane.encode()),
+            (names.REPLY_PARTITION, str(self._reader.partition).encode()),
+        ]
+        if traceparent:
+            headers.append((names.TRACEPARENT, traceparent))
+        # The first event of a topic asks the registry and the cluster: not in the event loop.
+        sent = await asyncio.to_thread(self._publisher.send, QUERY_ASKED, asked, headers)
+        sent.add_done_callback(lambda done: self._on_delivery(query.query_id, done))
+
+    def _on_delivery(self, query_id: str, done: Future[Published]) -> None:
+        error = done.exception()
+        if isinstance(error, StreamsError) and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._put, query_id, error)
+
+    def _hand_over(self, replies: list[Reply]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._sort, replies)
+
+    def _sort(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            self._put(reply.query_id if isinstance(reply, AnswerDelta) else reply.answer_id, reply)
+
+    def _put(self, query_id: str, reply: Reply | StreamsError) -> None:
+        waiting = self._waiting.get(query_id)
+        if waiting is not None:
+            waiting.put(reply)
+
+    def _choose(self, partitions: int) -> int:
+        wanted = self._settings.gateway.reply_partition
+        if 0 <= wanted < partitions:
+            return wanted
+        return int.from_bytes(hashlib.sha256(self._instance.encode()).digest()[:4], "big") % partitions
+
+    def _expired(self, query: Query, tenant: str) -> AnswerWithheld:
+        return AnswerWithheld(
+            tenant=tenant,
+            occurred_at=self._clock.now(),
+            answer_id=query.query_id,
+            question=query.question,
+            reason="expired",
+            message="No answer came before the deadline. Ask again, or allow more time.",
+        )

@@ -1,0 +1,136 @@
+"""A follower folds a whole topic into a view in this process: heads, vectors already computed.
+
+It reads every partition from the beginning, committed records only, without a group: each process has a view of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from processors.contract import Stop
+from processors.ports import Clock
+from schemas.codec import Codec, SchemaError
+from schemas.envelope import Event
+from streams.clients import consumer_config
+from streams.hop import AnyTopic
+from streams.settings import Kafka
+
+_LOG = structlog.get_logger(__name__)
+_QUIET: Final = logging.getLogger("headwater.librdkafka")
+POLL_S: Final = 0.1
+READ_MOST: Final = 500
+
+
+class Follower:
+    """Keeps a view as new as the log. Use it where a step must know every committed record of a topic.
+
+    `catch_up` waits until everything that was committed when it was called is folded: call it after an assignment, when
+    the group's offsets are known to be stable, and the view holds all that a predecessor committed.
+    """
+
+    def __init__(self, topic: AnyTopic, fold: Callable[[Event], None], codec: Codec, kafka: Kafka, clock: Clock) -> None:
+        self.topic = topic
+        self._fold = fold
+        self._codec = codec
+        self._kafka = kafka
+        self._clock = clock
+        self._applied: dict[int, int] = {}
+        self._moved = threading.Condition()
+        self._stop = threading.Event()
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"follow {topic.name}", daemon=True)
+        self._ends: Any = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(5.0)
+
+    def catch_up(self, timeout_s: float) -> None:
+        """Waits until the view holds all that is committed now. Raises Stop when it does not within `timeout_s`."""
+        deadline = self._clock.monotonic() + timeout_s
+        try:
+            ends = self._committed_ends(timeout_s)
+        except KafkaException as error:
+            raise Stop(f"the ends of {self.topic.name!r} are not known: {error.args[0]}") from error
+        with self._moved:
+            while not all(self._applied.get(partition, 0) >= end for partition, end in ends.items()):
+                if self._failed is not None:
+                    raise RuntimeError(f"following {self.topic.name!r} failed") from self._failed
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    raise Stop(f"the view of {self.topic.name!r} has not caught up within {timeout_s:g} s")
+                self._moved.wait(left)
+
+    def _committed_ends(self, timeout_s: float) -> dict[int, int]:
+        """The last stable offset of every partition: under read_committed that is what the cluster answers."""
+        if self._ends is None:
+            self._ends = self._consumer()
+        return {
+            partition: self._ends.get_watermark_offsets(TopicPartition(self.topic.name, partition), timeout=timeout_s)[1]
+            for partition in self._partitions(self._ends)
+        }
+
+    def _consumer(self, **more: Any) -> Any:
+        group = f"headwater.follow.{self.topic.name}"
+        config = consumer_config(self._kafka, group, **{"isolation.level": "read_committed", **more})
+        return Consumer(config, logger=_QUIET)
+
+    def _partitions(self, consumer: Any) -> list[int]:
+        metadata = consumer.list_topics(self.topic.name, timeout=self._kafka.deadline_s)
+        return sorted(metadata.topics[self.topic.name].partitions)
+
+    def _run(self) -> None:
+        try:
+            consumer = self._assigned()
+            while not self._stop.is_set():
+                self._turn(consumer)
+            consumer.close()
+        except BaseException as error:
+            with self._moved:
+                self._failed = error
+                self._moved.notify_all()
+            _LOG.exception("follower.failed", topic=self.topic.name)
+
+    def _assigned(self) -> Any:
+        consumer = self._consumer(**{"enable.partition.eof": True, "fetch.wait.max.ms": 100})
+        while not self._stop.is_set():
+            with contextlib.suppress(KafkaException, KeyError):
+                partitions = self._partitions(consumer)
+                consumer.assign([TopicPartition(self.topic.name, p, OFFSET_BEGINNING) for p in partitions])
+                break
+            self._stop.wait(0.5)
+        return consumer
+
+    def _turn(self, consumer: Any) -> None:
+        first = consumer.poll(POLL_S)
+        messages = [] if first is None else [first, *consumer.consume(READ_MOST, 0)]
+        seen = [place for message in messages if (place := self._take(message)) is not None]
+        if seen:
+            with self._moved:
+                for partition, offset in seen:
+                    self._applied[partition] = max(offset, self._applied.get(partition, 0))
+                self._moved.notify_all()
+
+    def _take(self, message: Any) -> tuple[int, int] | None:
+        """Folds a message; returns how far its partition is applied."""
+        error = message.error()
+        if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                return message.partition(), message.offset()
+            return None
+        if message.value() is not None:
+            try:
+                self._fold(self._codec.decode(message.value(), self.topic.events))
+            except SchemaError as broken:
+                _LOG.error("follower.undecodable", topic=self.topic.name, offset=message.offset(), reason=str(broken))
+        return message.partition(), message.offset() + 1

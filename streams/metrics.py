@@ -1,0 +1,29 @@
+"""What every hop counts and times, under its step's word (`conventions.md`, Prometheus)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+
+RECORDS: Final = Counter("headwater_hop_records_total", "Records read.", ["hop"])
+EVENTS: Final = Counter("headwater_hop_events_total", "Records written.", ["hop", "topic"])
+DEAD_LETTERS: Final = Counter("headwater_hop_dead_letters_total", "Records given up.", ["hop"])
+BATCH_RECORDS: Final = Histogram(
+    "headwater_hop_batch_records", "Records of a batch.", ["hop"], buckets=(1, 2, 5, 10, 50, 100, 250, 500, 1000)
+)
+STEP_SECONDS: Final = Histogram(
+    "headwater_hop_step_seconds", "Time in the steps of a batch or record.", ["hop"], buckets=_SECONDS
+)
+TRANSACTION_SECONDS: Final = Histogram(
+    "headwater_hop_transaction_seconds", "Time from begin to commit.", ["hop"], buckets=_SECONDS
+)
+ABORTS: Final = Counter("headwater_hop_aborts_total", "Transactions aborted.", ["hop"])
+RECYCLES: Final = Counter("headwater_hop_producer_recycles_total", "Producers replaced after an error.", ["hop"])
+PAUSED_SECONDS: Final = Counter("headwater_hop_paused_seconds_total", "Time spent waiting for a dependency.", ["hop"])
+PAUSED: Final = Gauge("headwater_hop_paused", "1 while the hop waits for a dependency.", ["hop"])
+LAG: Final = Gauge("headwater_hop_lag_records", "Records not yet read, by position.", ["hop"])
+STALLS: Final = Counter("headwater_hop_stalls_total", "Partitions found standing still and sought again.", ["hop"])
+EXPIRED: Final = Counter("headwater_hop_expired_total", "Records answered by the hop's guard, not by its step.", ["hop"])

@@ -1,0 +1,211 @@
+"""The ports of this deployment, by the names under which steps ask for them: built when first asked, closed together.
+
+The one place that chooses implementations. Add a port by adding a method of its name.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from importlib import metadata
+from typing import Any, Final
+
+from adapters.folder_claims import FolderClaims
+from adapters.heads_view import MemoryHeads
+from adapters.host import SystemClock, SystemIds
+from adapters.judges import EmbeddingJudge
+from adapters.local_index import LocalIndex
+from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
+from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.prompts import FilePrompts
+from adapters.schema_registry import ConfluentSchemaIds
+from processors.answer.admit import AdmitLimits
+from processors.answer.check import AnswerBar
+from processors.answer.limits import RetrievalLimits
+from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
+from processors.ingest.chunk import StructureSplitter
+from processors.ingest.redact import RedactionPolicy
+from processors.measure.prices import Price, Prices
+from processors.ports import Embedder, Ranker
+from schemas.codec import Codec
+from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
+from schemas.envelope import Event
+from streams.follow import Follower
+from streams.reading import Reader
+from streams.rebuild import mend, missing
+from streams.settings import Settings
+from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
+
+# What this machine's own model costs nobody; listed, so that a line says 0 and not "unpriced".
+OWN_MODELS: Final = (
+    Price("all-MiniLM-L6-v2", "tokens_in", 0),
+    Price("all-MiniLM-L6-v2", "seconds", 0),
+    Price("extractive", "seconds", 0),
+)
+
+
+class Parts:
+    """Ports by name. `port("heads")` builds it at the first call; `open` makes its view follow the log.
+
+    >>> from streams.settings import load
+    >>> Parts(load()).port("generation")
+    'g1'
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._built: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._followers: dict[str, Follower] = {}
+
+    @property
+    def version(self) -> str:
+        return metadata.version("headwater")
+
+    @cached_property
+    def codec(self) -> Codec:
+        registry = self.settings.registry
+        return Codec(ConfluentSchemaIds(registry.url, registry.auto_register))
+
+    def port(self, name: str) -> Any:
+        """The port of a name. Raises KeyError with the names there are."""
+        with self._lock:
+            if name not in self._built:
+                build = getattr(self, f"_{name}", None)
+                if build is None:
+                    raise KeyError(f"no port is called {name!r}; add a method _{name} to streams/parts.py")
+                self._built[name] = build()
+            return self._built[name]
+
+    def followers(self, names: Iterable[str]) -> tuple[Follower, ...]:
+        return tuple(self._followers[name] for name in sorted(names))
+
+    def open(self, names: set[str]) -> None:
+        """Follows the views of these names; the heads open once they are caught up and the index holds what they list."""
+        for name in sorted(names):
+            self._followers[name] = self._follow(name)
+            self._followers[name].start()
+        if "heads" in names:
+            self._open_heads()
+
+    def close(self) -> None:
+        for follower in self._followers.values():
+            follower.stop()
+        for built in self._built.values():
+            if hasattr(built, "close"):
+                built.close()
+
+    def _open_heads(self) -> None:
+        heads = self.port("heads")
+        self._followers["heads"].catch_up(self.settings.worker.start_s)
+        if lost := missing(heads.walk(), self.port("store")):
+            mend(self, lost, self._newest_redacted())
+        heads.open()
+
+    def _newest_redacted(self) -> list[DocumentRedacted]:
+        newest: dict[str, DocumentRedacted] = {}
+        with Reader(self.settings.kafka, self.codec, self.port("clock")) as reader:
+            for reading in reader.read(DOCUMENT_REDACTED.name):
+                if isinstance(reading.event, DocumentRedacted):
+                    newest[reading.key] = reading.event
+        return list(newest.values())
+
+    def _follow(self, name: str) -> Follower:
+        kafka, clock = self.settings.kafka, self.port("clock")
+        if name == "heads":
+            return Follower(DOCUMENT_HEAD, self._fold_head(), self.codec, kafka, clock)
+        return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
+
+    def _fold_head(self) -> Callable[[Event], None]:
+        heads, generation = self.port("heads"), self.port("generation")
+
+        def fold(event: Event) -> None:
+            if isinstance(event, DocumentHead) and event.generation == generation:
+                heads.fold(event)
+
+        return fold
+
+    def _fold_vector(self) -> Callable[[Event], None]:
+        cache, model = self.port("embedding_cache"), self.port("embedder").model
+
+        def fold(event: Event) -> None:
+            if isinstance(event, EmbeddingComputed) and event.model == model:
+                cache.put(event.model, event.text_hash, event.vector)
+
+        return fold
+
+    def _clock(self) -> SystemClock:
+        return SystemClock()
+
+    def _ids(self) -> SystemIds:
+        return SystemIds()
+
+    def _generation(self) -> str:
+        return self.settings.index.generation
+
+    def _heads(self) -> MemoryHeads:
+        return MemoryHeads()
+
+    def _store(self) -> LocalIndex:
+        folder = self.settings.index.folder / self.settings.index.generation
+        return LocalIndex(folder, self.port("embedder").dimension)
+
+    def _claims(self) -> FolderClaims:
+        return FolderClaims(self.settings.claims_folder)
+
+    def _embedding_cache(self) -> DictEmbeddingCache:
+        return DictEmbeddingCache()
+
+    def _redaction(self) -> RedactionPolicy:
+        return RedactionPolicy()
+
+    def _splitter(self) -> StructureSplitter:
+        chunking = self.settings.chunking
+        return StructureSplitter(chunking.max_tokens, chunking.target_tokens, self.port("embedder").count)
+
+    def _limits(self) -> AdmitLimits:
+        return AdmitLimits(self.settings.gateway.max_question_chars, frozenset(self.settings.tenants))
+
+    def _retrieval(self) -> RetrievalLimits:
+        retrieve = self.settings.retrieve
+        return RetrievalLimits(
+            candidates=retrieve.candidates,
+            passages=retrieve.passages,
+            rerank_deadline_ms=retrieve.rerank_deadline_ms,
+        )
+
+    def _prompts(self) -> FilePrompts:
+        return FilePrompts()
+
+    def _bar(self) -> AnswerBar:
+        return AnswerBar()
+
+    def _prices(self) -> Prices:
+        return Prices("2026-11", OWN_MODELS)
+
+    def _judge(self) -> EmbeddingJudge:
+        return EmbeddingJudge(self.port("embedder"))
+
+    def _embedder(self) -> Embedder:
+        if self.settings.embed.model == "hashing":
+            return HashingEmbedder()
+        from adapters.sentence_transformers import MiniLM
+
+        model = MiniLM(batch=self.settings.embed.batch, threads=self.settings.embed.threads)
+        model.warm()
+        return model
+
+    def _ranker(self) -> Ranker:
+        if self.settings.embed.model == "hashing":
+            return OverlapRanker()
+        from adapters.late_interaction import MaxSimRanker
+
+        return MaxSimRanker(self.port("embedder"))
+
+    def _writer(self) -> Writer:
+        generate = self.settings.generate
+        if not generate.url:
+            return ExtractiveWriter(self.port("ranker"))
+        options = ServerOptions(api_key=generate.api_key, timeout_s=generate.timeout_s)
+        return ModelWriter(OpenAICompatible(generate.url, generate.model, options), generate.max_tokens)

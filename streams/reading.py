@@ -1,0 +1,213 @@
+"""Reading topics from outside the journeys, bounded in records and time: what `tail`, `trace` and `watch` look at."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from adapters.errors import AdapterError
+from processors.ports import Clock
+from schemas.codec import Codec, SchemaError
+from schemas.envelope import Event, Micros
+from schemas.failures import Headers
+from streams.clients import consumer_config
+from streams.ensure import DECLARED
+from streams.errors import ClusterUnavailableError, TopicMissingError
+from streams.hop import AnyTopic
+from streams.settings import Kafka
+
+__all__ = ["Reader", "Reading", "Slice", "topic_named"]
+
+_POLL_S: Final = 0.2
+_BATCH: Final = 500
+_GROUP: Final = "headwater.reading.v1"
+
+Place = tuple[str, int]
+Keep = Callable[[bytes, bytes], bool]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A record as it lies on its topic; `event` is None where it could not be decoded, `problem` then says why."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: Micros
+    key: str
+    headers: Headers
+    value: bytes | None
+    event: Event | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which part of a topic to read: the newest `last` records of each partition, those since a moment, or all.
+
+    `keep` sees key and value before they are decoded, so that what is not wanted costs next to nothing.
+    """
+
+    last: int | None = None
+    since: Micros | None = None
+    partition: int | None = None
+    keep: Keep | None = None
+
+
+EVERYTHING: Final = Slice()
+
+
+def topic_named(name: str) -> AnyTopic | None:
+    """The declared topic of a name, or the one whose dead letters it holds; None for a stranger's.
+
+    >>> topic_named("rag.document.changed.v1.dlq").constant
+    'DOCUMENT_CHANGED'
+    """
+    return next((topic for topic in DECLARED if name in (topic.name, topic.dead_letters)), None)
+
+
+class Reader:
+    """Reads topics without a group: nothing is committed, nobody else is disturbed. Use it as a context.
+
+        >>> with Reader(settings.kafka, codec, clock) as reader:  # doctest: +SKIP
+        ...     [r.event for r in reader.read("rag.answer.given.v1", Slice(last=1))]
+
+    Raises ClusterUnavailableError where the cluster does not answer within the deadline, TopicMissingError.
+    """
+
+    def __init__(self, kafka: Kafka, codec: Codec, clock: Clock) -> None:
+        self._codec = codec
+        self._clock = clock
+        self._deadline_s = kafka.deadline_s
+        # Connection errors are waited out within the deadline; only those of a topic come as messages.
+        own = {"enable.partition.eof": True, "error_cb": _wait_it_out}
+        self._consumer = Consumer(consumer_config(kafka, _GROUP, **own))
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def read(self, topic: str, part: Slice = EVERYTHING) -> Iterator[Reading]:
+        """What lies on a topic now, per partition in its order; what comes later is left out."""
+        ends = {}
+        for place, (low, high) in self._bounds(topic, part.partition).items():
+            start = self._start(place, low, high, part)
+            if start < high:
+                ends[place] = (start, high)
+        if ends:
+            yield from self._until(ends, part.keep)
+
+    def follow(self, topics: Iterable[str], stop: threading.Event) -> Iterator[Reading]:
+        """What comes from now on, until `stop` is set. A cluster that goes away is waited for."""
+        places = [place for topic in topics for place in self._bounds(topic, None)]
+        self._consumer.assign([TopicPartition(topic, partition, OFFSET_END) for topic, partition in places])
+        while not stop.is_set():
+            for message in self._batch():
+                if message.error() is None:
+                    yield self._reading(message)
+
+    def _bounds(self, topic: str, only: int | None) -> dict[Place, tuple[int, int]]:
+        try:
+            found = self._consumer.list_topics(topic, timeout=self._deadline_s).topics.get(topic)
+            if found is None or found.error is not None or not found.partitions:
+                raise TopicMissingError(topic)
+            partitions = [p for p in found.partitions if only is None or p == only]
+            return {
+                (topic, p): self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=self._deadline_s)
+                for p in partitions
+            }
+        except KafkaException as error:
+            raise self._away(topic, error.args[0].str()) from error
+
+    def _start(self, place: Place, low: int, high: int, part: Slice) -> int:
+        if part.last is not None:
+            return max(low, high - part.last)
+        if part.since is None:
+            return low
+        # Kafka keeps milliseconds.
+        asked = TopicPartition(place[0], place[1], part.since // 1000)
+        try:
+            offset = self._consumer.offsets_for_times([asked], timeout=self._deadline_s)[0].offset
+        except KafkaException as error:
+            raise self._away(place[0], error.args[0].str()) from error
+        return int(offset) if offset >= 0 else high
+
+    def _until(self, ends: dict[Place, tuple[int, int]], keep: Keep | None) -> Iterator[Reading]:
+        self._consumer.assign([TopicPartition(topic, p, start) for (topic, p), (start, _) in ends.items()])
+        unfinished = {place: high for place, (_, high) in ends.items()}
+        heard_at = self._clock.monotonic()
+        while unfinished:
+            batch = self._batch()
+            heard_at = self._clock.monotonic() if batch else heard_at
+            if self._clock.monotonic() - heard_at > self._deadline_s:
+                raise self._away(next(iter(unfinished))[0], "nothing")
+            for message in batch:
+                if _wanted(message, unfinished, keep):
+                    yield self._reading(message)
+                _cross_off(message, unfinished)
+        self._consumer.unassign()
+
+    def _batch(self) -> list[Message]:
+        first = self._consumer.poll(_POLL_S)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(_BATCH - 1, 0)]
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF and not error.retriable():
+                raise self._away(message.topic() or "a topic", error.str())
+        return [m for m in messages if m.error() is None or m.error().code() == KafkaError._PARTITION_EOF]
+
+    def _reading(self, message: Message) -> Reading:
+        name = str(message.topic())
+        event, problem = self._decoded(topic_named(name), message.value())
+        return Reading(
+            topic=name,
+            partition=int(message.partition() or 0),
+            offset=int(message.offset() or 0),
+            at=Micros(int(message.timestamp()[1]) * 1000),
+            key=(message.key() or b"").decode(errors="replace"),
+            headers=tuple((header, value or b"") for header, value in message.headers() or ()),
+            value=message.value(),
+            event=event,
+            problem=problem,
+        )
+
+    def _decoded(self, topic: AnyTopic | None, value: bytes | None) -> tuple[Event | None, str]:
+        if topic is None:
+            return None, "not a topic of Headwater"
+        if value is None:
+            return None, "tombstone"
+        try:
+            return self._codec.decode(value, topic.events), ""
+        except (SchemaError, AdapterError) as error:
+            return None, str(error)
+
+    def _away(self, topic: str, cause: Any) -> ClusterUnavailableError:
+        return ClusterUnavailableError(
+            f"reading {topic!r}: wanted its records within {self._deadline_s:g} s, got: {cause}"
+        )
+
+
+def _wait_it_out(_: KafkaError) -> None:
+    """An error of a connection: librdkafka makes a new one by itself."""
+
+
+def _wanted(message: Message, unfinished: dict[Place, int], keep: Keep | None) -> bool:
+    end = unfinished.get((message.topic(), message.partition()), 0)
+    if message.error() is not None or message.offset() >= end:
+        return False
+    return keep is None or keep(message.key() or b"", message.value() or b"")
+
+
+def _cross_off(message: Message, unfinished: dict[Place, int]) -> None:
+    """The end of a partition comes as an error item: transaction markers and compaction leave no record to end with."""
+    place = (message.topic(), message.partition())
+    if message.error() is not None or message.offset() + 1 >= unfinished.get(place, 0):
+        unfinished.pop(place, None)

@@ -1,0 +1,174 @@
+"""The transactional producer and its error contract (`docs/adr/0006`): a batch and its offsets, all or nothing.
+
+The way of a batch (`TransactionalProducer.commit`):
+1. Replace the producer if the last transaction saw an indefinite error: librdkafka lacks KIP-890 part 2, and a delayed
+   EndTxn could end the next transaction instead (KAFKA-17754). The new epoch makes the broker refuse it.
+2. Begin. The results exist already, so a transaction lasts as long as a few round trips, never as long as a model.
+3. Produce all results, dead letters included.
+4. Add the offsets, with the group's metadata: that is what fences a zombie (KIP-447).
+5. Commit. A retriable error means the same call again, within one deadline for all of it.
+6. Serve the error callbacks, to learn whether anything was indefinite although the commit said yes.
+Any failure: abort, or replace the producer where that fails too or the error was fatal or indefinite, and raise
+AbortedError: the caller rewinds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from processors.ports import Clock
+from streams import metrics
+from streams.clients import producer_config
+from streams.records import Outgoing
+from streams.routing import Router, send
+from streams.settings import Kafka
+
+_LOG = structlog.get_logger(__name__)
+_QUIET: Final = logging.getLogger("headwater.librdkafka")
+
+# After these nobody knows whether the broker did what it was asked.
+_INDEFINITE: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+    }
+)
+# A broker that restarts is back long before; without one for this long only a restart of the worker may help.
+GIVE_UP_AFTER_S: Final = 120.0
+
+
+class AbortedError(Exception):
+    """The transaction did not happen: rewind to the committed offsets and do the batch again."""
+
+
+class ProducerLostError(Exception):
+    """No producer could be had for two minutes; the worker ends, to be started again."""
+
+
+class TransactionalProducer:
+    """Commits batches in transactions under one stable id. Use one per hop and slot, from one thread.
+
+    Raises AbortedError from `commit`, ProducerLostError where the cluster stays away.
+    """
+
+    def __init__(self, kafka: Kafka, transactional_id: str, hop: str, clock: Clock) -> None:
+        self._kafka = kafka
+        self._id = transactional_id
+        self._hop = hop
+        self._clock = clock
+        self._disturbed = False
+        self._producer: Any = None
+        self._router: Any = None
+
+    def open(self, keep_alive: Callable[[], None] = lambda: None) -> None:
+        """Makes a producer; fences a living predecessor of the same id and aborts what a dead one left open."""
+        give_up = self._clock.monotonic() + GIVE_UP_AFTER_S
+        while True:
+            try:
+                self._make()
+                return
+            except KafkaException as error:
+                self._discard()
+                if self._clock.monotonic() > give_up:
+                    raise ProducerLostError(f"no transactional producer {self._id!r} for {GIVE_UP_AFTER_S:g} s: {error}") from error
+                _LOG.warning("producer.waiting", hop=self._hop, reason=str(error.args[0]))
+                keep_alive()
+
+    def commit(self, outgoing: Iterable[Outgoing], offsets: Sequence[TopicPartition], group: Any) -> None:
+        """Writes the records and the offsets in one transaction, or raises AbortedError and writes nothing."""
+        if self._disturbed:
+            self._recycle("indefinite error in the last transaction")
+        deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
+        try:
+            self._producer.begin_transaction()
+            for out in outgoing:
+                self._produce(out, deadline)
+            self._until(deadline, lambda left: self._producer.send_offsets_to_transaction(list(offsets), group, left))
+            self._until(deadline, self._producer.commit_transaction)
+        except (KafkaException, BufferError) as error:
+            self._undo(error)
+            raise AbortedError(str(error)) from error
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        """Lets go of the producer; an open transaction is aborted by the next one of this id."""
+        self._discard()
+
+    def _make(self) -> None:
+        config = producer_config(
+            self._kafka,
+            **{
+                "transactional.id": self._id,
+                "transaction.timeout.ms": self._kafka.transaction_timeout_ms,
+                "retry.backoff.ms": 5,
+                "error_cb": self._on_error,
+            },
+        )
+        self._producer = Producer(config, logger=_QUIET)
+        self._router = Router(self._producer)
+        self._producer.init_transactions(self._kafka.deadline_s)
+        self._disturbed = False
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in _INDEFINITE:
+            self._disturbed = True
+
+    def _produce(self, out: Outgoing, deadline: float) -> None:
+        while True:
+            try:
+                send(self._producer, self._router, out)
+                return
+            except BufferError:
+                if self._clock.monotonic() > deadline:
+                    raise
+                self._producer.poll(0.05)
+
+    def _until(self, deadline: float, call: Callable[[float], None]) -> None:
+        while True:
+            try:
+                call(max(0.1, deadline - self._clock.monotonic()))
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable() or self._clock.monotonic() > deadline:
+                    raise
+
+    def _undo(self, error: Exception) -> None:
+        metrics.ABORTS.labels(self._hop).inc()
+        kafka_error = error.args[0] if isinstance(error, KafkaException) else None
+        _LOG.warning("transaction.aborted", hop=self._hop, reason=str(kafka_error or error))
+        if kafka_error is not None and kafka_error.fatal():
+            self._recycle(str(kafka_error))
+            return
+        try:
+            self._producer.abort_transaction(self._kafka.transaction_timeout_ms / 1000)
+            self._producer.poll(0)
+        except KafkaException as failed:
+            self._recycle(str(failed.args[0]))
+            return
+        if kafka_error is not None and kafka_error.code() in _INDEFINITE:
+            self._disturbed = True
+
+    def _recycle(self, reason: str) -> None:
+        metrics.RECYCLES.labels(self._hop).inc()
+        _LOG.info("producer.recycled", hop=self._hop, reason=reason)
+        self._discard()
+        self.open()
+
+    def _discard(self) -> None:
+        if self._producer is None:
+            return
+        # Not close(): it would abort and flush, waiting for a broker that may be away. The next init does both.
+        with contextlib.suppress(KafkaException):
+            self._producer.purge()
+        self._producer = self._router = None

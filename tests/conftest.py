@@ -1,0 +1,5 @@
+"""Fixtures that every tier may use."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.fixtures_kafka"]

@@ -1,0 +1,98 @@
+"""Check: what stands in the sources stays, what does not is taken out, and nothing left is no answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.judges import OverlapJudge
+from processors.answer.check import NOT_IN_DOCUMENTS, AnswerBar, check
+from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Sentence
+from tests.processors.answer.questions import draft
+
+KEPT = "Deltas are small. A delta is kept\nfor one hour. Answers are kept for a year."
+OTHER = "Kafka is a log."
+BAR = AnswerBar(support=0.6, confidence=0.5)
+
+
+def checked(draft: AnswerDrafted) -> AnswerGiven | AnswerWithheld:
+    (result,) = check(draft, OverlapJudge(), BAR, "g1")
+    return result
+
+
+def given(draft: AnswerDrafted) -> AnswerGiven:
+    result = checked(draft)
+    assert isinstance(result, AnswerGiven)
+    return result
+
+
+def said(text: str, *cites: int) -> Sentence:
+    return Sentence(text=text, cites=cites)
+
+
+def test_when_a_sentence_is_quoted_then_its_citation_points_at_its_exact_place() -> None:
+    answer = given(draft((said("A delta is kept for one hour.", 1),), KEPT, OTHER, confidence=0.8))
+    (citation,) = answer.citations
+    assert citation.quote == "A delta is kept\nfor one hour."
+    # The passage begins at character 100 of its document.
+    assert KEPT[citation.start - 100 : citation.end - 100] == citation.quote
+    assert (citation.document, citation.chunk, citation.object_id) == ("doc-1.md", "chunk-1", "object-doc-1.md-1")
+    assert (citation.version.offset, citation.page, citation.number) == (1, 1, 1)
+    assert answer.text == "A delta is kept for one hour. [1]"
+    assert (answer.answer_id, answer.generation, answer.confidence) == ("q-1", "g1", 0.8)
+    assert answer.passages == ("object-doc-1.md-1", "object-doc-2.md-2")
+
+
+def test_when_a_sentence_is_paraphrased_then_the_best_sentence_of_the_source_is_the_quote() -> None:
+    answer = given(draft((said("One hour is how long a delta is kept.", 1),), KEPT))
+    assert answer.citations[0].quote == "A delta is kept\nfor one hour."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "why"),
+    [
+        (said("A delta is kept for one hour."), "no citation"),
+        (said("A delta is kept for one hour.", 9), "a source that does not exist"),
+        (said("A delta is kept for one hour.", 2), "a source that does not say so"),
+        (said("A delta costs seven dollars in Norway.", 1), "said by nobody"),
+        (said("A delta is kept for 5 hours, not one.", 1), "another number"),
+    ],
+)
+def test_when_a_sentence_is_not_supported_then_it_is_taken_out(sentence: Sentence, why: str) -> None:
+    supported = said("Answers are kept for a year.", 1)
+    answer = given(draft((sentence, supported), KEPT, OTHER))
+    assert answer.text == "Answers are kept for a year. [1]", why
+    assert [citation.number for citation in answer.citations] == [1]
+
+
+def test_when_one_of_two_citations_does_not_support_then_only_that_one_is_dropped() -> None:
+    answer = given(draft((said("A delta is kept for one hour.", 2, 1),), KEPT, OTHER))
+    assert answer.text == "A delta is kept for one hour. [1]"
+
+
+def test_when_nothing_is_left_then_the_documents_do_not_answer() -> None:
+    result = checked(draft((said("The moon is made of cheese.", 1),), KEPT))
+    assert isinstance(result, AnswerWithheld)
+    assert (result.reason, result.message, result.answer_id) == ("not_in_documents", NOT_IN_DOCUMENTS, "q-1")
+
+
+def test_when_there_was_no_sentence_then_the_documents_do_not_answer() -> None:
+    result = checked(draft((), KEPT, confidence=0.0))
+    assert isinstance(result, AnswerWithheld)
+    assert result.reason == "not_in_documents"
+
+
+def test_when_the_confidence_is_below_the_bar_then_it_is_withheld() -> None:
+    result = checked(draft((said("A delta is kept for one hour.", 1),), KEPT, confidence=0.4))
+    assert isinstance(result, AnswerWithheld)
+    assert result.reason == "not_in_documents"
+
+
+def test_when_the_model_broke_off_before_a_whole_sentence_then_it_is_unavailable() -> None:
+    result = checked(draft((), KEPT, confidence=0.0, degraded=("truncated",)))
+    assert isinstance(result, AnswerWithheld)
+    assert result.reason == "unavailable"
+
+
+def test_when_the_model_broke_off_later_then_what_stands_is_given_and_says_so() -> None:
+    answer = given(draft((said("A delta is kept for one hour.", 1),), KEPT, degraded=("truncated",)))
+    assert answer.degraded == ("truncated",)
