@@ -10,16 +10,15 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-import numpy as np
-
 from adapters.errors import IndexUnavailableError
 from adapters.keyword_index import KeywordIndex
 from adapters.object_log import IndexFolderError, ObjectLog, Opened, Record, Regranted, Removed, Written
-from adapters.vector_shelf import Entry, VectorShelf
+from adapters.shelves import Shelves
 from processors.ports import Candidate, IndexObject, Vectors
 
 __all__ = ["IndexFolderError", "LocalIndex"]
@@ -45,12 +44,9 @@ class LocalIndex:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._writing = threading.RLock()
-        self._shelves: dict[str, VectorShelf] = {}
-        # Which object an operation wrote: how a hit of the keyword search is read.
-        self._by_seq: dict[int, Entry] = {}
-        self._dimension: int | None = None
+        self._shelves = Shelves()
         self._seq = 0
-        self._operations = 0
+        self._compact_at = _COMPACT_FROM
         self._closed = False
         self._lock = _locked(folder)
         try:
@@ -67,87 +63,77 @@ class LocalIndex:
         if not latest:
             return
         with self._writing:
-            vectors = self._vectors(latest)
-            written = [Written(self._seq + number, found) for number, found in enumerate(latest, start=1)]
+            vectors = self._shelves.vectors(latest)
+            written = [Written(seq, found) for seq, found in zip(self._numbers(len(latest)), latest, strict=True)]
             self._write(written, written)
-            self._seq = written[-1].seq
-            gone = [self._shelve(record, vector) for record, vector in zip(written, vectors, strict=True)]
-            self._settle(gone)
+            gone = [self._shelves.put(record, vector) for record, vector in zip(written, vectors, strict=True)]
+            self._show(gone)
 
     def remove(self, tenant: str, object_ids: Iterable[str]) -> int:
         """Forgets objects and says how many there were; an unknown id is no error."""
         with self._writing:
-            shelf = self._shelves.get(tenant)
-            held = [name for name in dict.fromkeys(object_ids) if shelf and shelf.get(name)]
-            if shelf is None or not held:
+            held = tuple(name for name in dict.fromkeys(object_ids) if self._shelves.entry(tenant, name))
+            if not held:
                 return 0
-            self._write([Removed(self._seq + 1, tenant, tuple(held))], [])
-            self._seq += 1
-            gone = [entry.seq for name in held if (entry := shelf.drop(name))]
-            self._operations += len(gone)
-            self._forget(gone)
+            removed = Removed(next(self._numbers(1)), tenant, held)
+            self._write([removed], [])
+            gone = self._shelves.drop(removed)
+            self._shelves.forget(gone)
+            if self._keywords.drop(gone):
+                self._tidy()
             self._compact()
             return len(held)
 
     def existing(self, tenant: str, object_ids: Iterable[str]) -> set[str]:
         """Those of the ids that are held in full, words and vector."""
         self._require_open()
-        shelf = self._shelves.get(tenant)
-        return {name for name in object_ids if shelf.get(name)} if shelf else set()
+        return {name for name in object_ids if self._shelves.entry(tenant, name)}
 
     def search_text(self, tenant: str, text: str, limit: int, access: frozenset[str]) -> list[Candidate]:
         """The best objects by BM25 over title, headings and text; any text is only words."""
         self._require_open()
-        if limit <= 0 or tenant not in self._shelves:
+        if limit <= 0 or self._shelves.shelf(tenant) is None:
             return []
         hits = self._keywords.search(tenant, text, limit, access)
-        found = ((self._by_seq.get(seq), score) for seq, score in hits)
+        found = ((self._shelves.written_by(seq), score) for seq, score in hits)
         return [Candidate(entry.whole(), score) for entry, score in found if entry is not None][:limit]
 
     def search_vector(self, tenant: str, vector: Vectors, limit: int, access: frozenset[str]) -> list[Candidate]:
         """The nearest objects by inner product, exactly."""
         self._require_open()
-        shelf = self._shelves.get(tenant)
+        shelf = self._shelves.shelf(tenant)
         if shelf is None:
             return []
-        if vector.shape != (self._dimension,):
-            raise ValueError(f"wanted a vector of dimension {self._dimension}, got one of shape {vector.shape}")
+        if vector.shape != (self._shelves.dimension,):
+            raise ValueError(f"wanted a vector of dimension {self._shelves.dimension}, got one of shape {vector.shape}")
         return shelf.search(vector, limit, access)
 
     def set_access(self, tenant: str, object_ids: Iterable[str], access: tuple[str, ...]) -> None:
         """Patches the filter hint; no vector is touched, an unknown id is no error."""
         with self._writing:
-            shelf = self._shelves.get(tenant)
-            if shelf is None:
-                return
-            entries = [entry for name in dict.fromkeys(object_ids) if (entry := shelf.get(name))]
-            stale = [entry for entry in entries if entry.object.access != access]
+            entries = [entry for name in dict.fromkeys(object_ids) if (entry := self._shelves.entry(tenant, name))]
+            stale = [entry.object for entry in entries if entry.object.access != access]
             if not stale:
                 return
-            patches = [
-                Regranted(self._seq + number, tenant, entry.object.object_id, access)
-                for number, entry in enumerate(stale, start=1)
-            ]
-            words = [Written(patch.seq, _regranted(entry, access)) for patch, entry in zip(patches, stale, strict=True)]
-            self._write(patches, words)
-            self._seq = patches[-1].seq
-            self._settle([self._regrant(shelf, patch) for patch in patches])
+            numbered = list(zip(self._numbers(len(stale)), stale, strict=True))
+            patches = [Regranted(seq, tenant, found.object_id, access) for seq, found in numbered]
+            self._write(patches, [Written(seq, replace(found, access=access)) for seq, found in numbered])
+            self._show([self._shelves.regrant(patch) for patch in patches])
 
     def walk(self, tenant: str | None = None) -> Iterator[IndexObject]:
         """Every object, of one tenant or of all, as they are when their tenant's turn comes."""
         self._require_open()
-        for name in sorted(self._shelves) if tenant is None else [tenant]:
-            shelf = self._shelves.get(name)
-            for entry in shelf.entries() if shelf else []:
-                yield entry.whole()
+        for entry in self._shelves.entries(tenant):
+            yield entry.whole()
 
     def count(self, tenant: str) -> int:
         """How many objects a tenant has."""
-        return len(self._shelves.get(tenant, ()))
+        shelf = self._shelves.shelf(tenant)
+        return len(shelf) if shelf else 0
 
     def is_empty(self) -> bool:
         """Whether nothing is held: a new folder, or one that was removed and is to be rebuilt from the log."""
-        return not any(len(shelf) for shelf in self._shelves.values())
+        return len(self._shelves) == 0
 
     def close(self) -> None:
         """Gives the folder to the next process."""
@@ -169,41 +155,29 @@ class LocalIndex:
 
     def _recover(self) -> None:
         """Reads the log into memory, then brings to the keywords what they miss."""
-        stale: set[int] = set()
-        for record in self._log.replay():
-            stale.update(self._replayed(record))
-            self._seq = record.seq
-        if self._keywords.committed > self._seq:
-            self._keywords.clear()
         known = self._keywords.committed
-        missing = [entry for seq, entry in self._by_seq.items() if seq > known]
-        if not missing and not any(seq <= known for seq in stale) and known == self._seq:
+        stale: list[int] = []
+        for record in self._log.replay():
+            gone = self._shelves.replay(record)
+            self._shelves.forget(gone)
+            stale.extend(seq for seq in gone if seq <= known < record.seq)
+            self._seq = record.seq
+        if known > self._seq:
+            # The log lost what the keywords have: it counts, and they are written anew.
+            self._keywords.clear()
+            known, stale = 0, []
+        if known == self._seq:
             return
-        for entry in missing:
+        for entry in self._shelves.written_after(known):
             self._keywords.add(entry.seq, entry.object)
-        self._keywords.drop(sorted(seq for seq in stale if seq <= known))
-        self._keywords.commit(self._seq)
+        self._keywords.commit(self._seq, stale)
         self._keywords.reload()
 
-    def _replayed(self, record: Record) -> list[int]:
-        """Applies a record to memory; returns the operations it made void."""
-        if isinstance(record, Written):
-            old = self._shelve(record, self._vectors([record.object])[0])
-            gone = [] if old is None else [old]
-        elif isinstance(record, Regranted):
-            shelf = self._shelves.get(record.tenant)
-            old = self._regrant(shelf, record) if shelf else None
-            gone = [] if old is None else [old]
-        elif isinstance(record, Removed):
-            shelf = self._shelves.get(record.tenant)
-            dropped = (shelf.drop(name) for name in record.object_ids) if shelf else ()
-            gone = [entry.seq for entry in dropped if entry]
-            self._operations += len(gone)
-        else:
-            gone = []
-        for seq in gone:
-            self._by_seq.pop(seq, None)
-        return gone
+    def _numbers(self, count: int) -> Iterator[int]:
+        """The next numbers; those of a write that fails are not used again."""
+        first = self._seq + 1
+        self._seq += count
+        return iter(range(first, first + count))
 
     def _write(self, records: Sequence[Record], words: Sequence[Written]) -> None:
         """Both halves or neither."""
@@ -216,88 +190,46 @@ class LocalIndex:
             ) from error
         if not words:
             return
+        held = (self._shelves.entry(record.object.tenant, record.object.object_id) for record in words)
         try:
             for record in words:
                 self._keywords.add(record.seq, record.object)
-            self._keywords.commit(words[-1].seq)
+            self._keywords.commit(words[-1].seq, [entry.seq for entry in held if entry])
         except IndexUnavailableError:
             self._log.truncate(before)
             raise
 
-    def _shelve(self, record: Written, vector: Vectors) -> int | None:
-        """Puts an object in memory; returns the operation that wrote it before, if any."""
-        found = record.object
-        shelf = self._shelves.get(found.tenant)
-        if shelf is None:
-            shelf = self._shelves[found.tenant] = VectorShelf(len(vector))
-        held = shelf.get(found.object_id)
-        self._by_seq[record.seq] = shelf.put(found, vector, record.seq)
-        self._operations += 1
-        return held.seq if held else None
-
-    def _regrant(self, shelf: VectorShelf, patch: Regranted) -> int | None:
-        held = shelf.get(patch.object_id)
-        entry = shelf.regrant(patch.object_id, patch.access, patch.seq)
-        if held is None or entry is None:
-            return None
-        self._by_seq[patch.seq] = entry
-        self._operations += 1
-        return held.seq
-
-    def _settle(self, gone: Iterable[int | None]) -> None:
-        """Lets searches see a write, and only then forgets the words it replaced."""
+    def _show(self, gone: Iterable[list[int]]) -> None:
+        """Lets searches see a write, and only then forgets the operations it made void."""
         self._keywords.reload()
-        self._forget([seq for seq in gone if seq is not None])
+        self._shelves.forget(seq for seqs in gone for seq in seqs)
         self._compact()
 
-    def _forget(self, seqs: Sequence[int]) -> None:
-        for seq in seqs:
-            self._by_seq.pop(seq, None)
-        if self._keywords.drop(seqs):
-            self._keywords.commit(self._seq)
-            self._keywords.reload()
-
-    def _compact(self) -> None:
-        """Rewrites the log once more than half of what it tells is void."""
-        held = len(self._by_seq)
-        if self._operations < max(_COMPACT_FROM, 2 * held):
-            return
+    def _tidy(self) -> None:
+        """Takes removed objects' words out. They are hidden already, so a full disk may put it off."""
         try:
             self._keywords.commit(self._seq)
-            living = sorted((entry for shelf in self._shelves.values() for entry in shelf.entries()), key=_seq_of)
-            self._log.rewrite([*(Written(entry.seq, entry.whole()) for entry in living), Opened(self._seq)])
-        except OSError as error:
-            raise IndexUnavailableError(
-                f"wanted to compact the log in {str(self._folder)!r}, got {error}; make room or make it writable"
-            ) from error
-        self._operations = held
+            self._keywords.reload()
+        except IndexUnavailableError:
+            return
 
-    def _vectors(self, objects: Sequence[IndexObject]) -> Vectors:
-        for found in objects:
-            dimension = self._dimension or len(found.vector) // 4
-            if len(found.vector) != 4 * dimension or dimension == 0:
-                raise ValueError(
-                    f"wanted a vector of {dimension} float32 for object {found.object_id!r}, "
-                    f"got {len(found.vector)} bytes; a new embedding model needs a new generation and folder"
-                )
-            self._dimension = dimension
-        vectors = np.frombuffer(b"".join(found.vector for found in objects), "<f4").reshape(len(objects), -1)
-        if not np.isfinite(vectors).all():
-            raise ValueError("wanted vectors of finite numbers, got NaN or infinity; check the embedder")
-        return vectors
+    def _compact(self) -> None:
+        """Rewrites the log once more than half of what it tells is void; what can't be done now is tried later."""
+        held = len(self._shelves)
+        if self._shelves.operations < max(self._compact_at, 2 * held):
+            return
+        self._compact_at = self._shelves.operations + _COMPACT_FROM
+        living = sorted(self._shelves.entries(), key=lambda entry: entry.seq)
+        try:
+            self._keywords.commit(self._seq)
+            self._log.rewrite([*(Written(entry.seq, entry.whole()) for entry in living), Opened(self._seq)])
+        except (OSError, IndexUnavailableError):
+            return
+        self._shelves.operations, self._compact_at = held, _COMPACT_FROM
 
     def _require_open(self) -> None:
         if self._closed:
             raise IndexUnavailableError(f"wanted the index in {str(self._folder)!r}, but it was closed; open it again")
-
-
-def _seq_of(entry: Entry) -> int:
-    return entry.seq
-
-
-def _regranted(entry: Entry, access: tuple[str, ...]) -> IndexObject:
-    whole = entry.whole()
-    return IndexObject(**{**whole.__dict__, "access": access})
 
 
 def _locked(folder: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from typing import Any, Final
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -43,6 +44,8 @@ class ConfluentSchemaIds:
         self._client = SchemaRegistryClient(
             {"url": url, "timeout": deadline_s, "max.retries": 1, "retries.wait.ms": 50, "retries.max.wait.ms": 200}
         )
+        # Whoever forgets `close` leaks nothing: the connections go when this object does.
+        self._closing = weakref.finalize(self, self._client.close)
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, str] = {}
 
@@ -70,6 +73,10 @@ class ConfluentSchemaIds:
             raise self._translated(error, f"schema {schema_id}") from error
         self._schemas[schema_id] = str(text)
         return self._schemas[schema_id]
+
+    def close(self) -> None:
+        """Lets go of the connections now; afterwards only what is known already is answered."""
+        self._closing()
 
     def _ask(self, subject: str, schema: Any) -> int:
         if self._auto_register:

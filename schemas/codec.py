@@ -1,6 +1,7 @@
 """Event <-> bytes: Avro with the Confluent framing. The only module that knows the wire.
 
 SchemaError
+├── RenderingError      a class has no Avro form (schemas/rendering.py)
 ├── UndecodableError    these bytes are no event of this topic, now or later
 ├── UnencodableError    this event does not fit its own class
 ├── SchemaUnknownError  the registry has no such schema
@@ -21,7 +22,7 @@ import fastavro
 import msgspec
 
 from schemas.envelope import Event
-from schemas.rendering import Schema, full_name, wire_text, without
+from schemas.rendering import Schema, SchemaError, full_name, wire_text, without
 
 __all__ = [
     "Codec",
@@ -38,10 +39,6 @@ FRAME: Final = struct.Struct(">BI")
 BYTES: Final = (bytes,)
 
 Events = tuple[type[Event], ...]
-
-
-class SchemaError(Exception):
-    """Base of what can be wrong between an event and its bytes."""
 
 
 class UndecodableError(SchemaError):

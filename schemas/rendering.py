@@ -13,7 +13,17 @@ import msgspec
 
 from schemas.envelope import Event, Micros, Value
 
-__all__ = ["RenderingError", "Schema", "avsc", "full_name", "namespace", "render", "wire_text", "without"]
+__all__ = [
+    "RenderingError",
+    "Schema",
+    "SchemaError",
+    "avsc",
+    "full_name",
+    "namespace",
+    "render",
+    "wire_text",
+    "without",
+]
 
 MAJOR: Final = "v1"
 """Counts incompatible changes of a domain's records, as the last word of a topic's name does."""
@@ -27,7 +37,11 @@ Schema = Any
 """JSON of Avro: a name, a union (list) or a definition (dict)."""
 
 
-class RenderingError(Exception):
+class SchemaError(Exception):
+    """Base of what this room raises; the tree is drawn in `schemas/codec.py`."""
+
+
+class RenderingError(SchemaError):
     """A class says something that has no Avro form here; the message names class and field."""
 
 

@@ -119,7 +119,7 @@ class Exchange:
         A question without a deadline gets the gateway's; past it the answer is `expired`, whoever still works on it.
         Raises ClusterUnavailableError, TooManyQuestionsError, and what sending raises.
         """
-        self._check_room(query)
+        self.check_room(query)
         query = self._dated(query)
         waiting = self._waiting[query.query_id] = _Waiting()
         try:
@@ -139,7 +139,8 @@ class Exchange:
         except TimeoutError:
             return self._expired(query, tenant)
 
-    def _check_room(self, query: Query) -> None:
+    def check_room(self, query: Query) -> None:
+        """Whether a question may be asked now. Raises ClusterUnavailableError, TooManyQuestionsError."""
         if not self.ready:
             raise ClusterUnavailableError(f"the gateway does not reach Kafka: {self.problem}; ask again in a moment")
         if len(self._waiting) >= self._max_waiting:

@@ -14,6 +14,7 @@ The way of a record:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -41,6 +42,8 @@ _LOG = structlog.get_logger(__name__)
 _QUIET: Final = logging.getLogger("headwater.librdkafka")
 POLL_S: Final = 0.05
 COMMIT_EVERY_S: Final = 0.15
+# Leaving is bounded: a broker that is away, or a step that does not end, must not keep the process.
+LEAVE_S: Final = 5.0
 # More threads than cores: a step may wait for an index or a view.
 STEP_THREADS: Final = 4
 
@@ -283,12 +286,22 @@ class KeyedHop:
 
     def _leave(self, threads: list[threading.Thread]) -> None:
         self._intake.close()
-        self._producer.flush(5.0)
+        self._producer.flush(LEAVE_S)
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(LEAVE_S)
         self._stopping.set()
         self._loop.call_soon_threadsafe(self._loop.stop)
         for thread in threads:
-            thread.join(5.0)
+            thread.join(LEAVE_S)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if not self._loop.is_running():
+            self._loop.close()
+
+    async def _cancel(self) -> None:
+        """Ends what the grace did not see finished; its records are uncommitted and will be read again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def _resolve(future: asyncio.Future[None], error: Any) -> None:

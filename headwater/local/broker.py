@@ -35,8 +35,8 @@ _PROBE_TIMEOUT_S: Final = 2.0
 # Offsets, transactions and a small corpus fit in a tenth of this; a broker that fills the disk takes its log down.
 _LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
 
-# One broker for one machine. Kafka's defaults would make 100 internal partitions, wait 3 s before the first join, and
-# ask for three replicas, which one node never has.
+# One broker for one machine. Kafka's defaults would make 100 internal partitions, wait 3 s before the first join, ask
+# for three replicas, which one node never has, and keep a broker that was killed out until its session of 9 s is over.
 _PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id={node_id}
@@ -62,6 +62,8 @@ group.consumer.min.session.timeout.ms=6000
 group.consumer.heartbeat.interval.ms=2000
 group.consumer.min.heartbeat.interval.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=16777216
 """

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -89,6 +89,7 @@ class Child:
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self._process: subprocess.Popen[bytes] | None = None
+        self._identity: Identity | None = None
 
     @property
     def log_path(self) -> Path:
@@ -103,8 +104,10 @@ class Child:
     @property
     def identity(self) -> Identity | None:
         """The running process, or None; a pid file that speaks of a process that is gone says nothing."""
-        if self._process is not None and self._process.poll() is not None:
-            return None
+        if self._identity is not None and self._identity.is_alive():
+            return self._identity
+        if self._process is not None:
+            self._process.poll()
         try:
             written = Identity(**json.loads(self.pid_path.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
@@ -141,9 +144,9 @@ class Child:
         self.spec.folder.mkdir(parents=True, exist_ok=True)
         self.pid_path.unlink(missing_ok=True)
         self._process = _SPAWNER.submit(self._spawn).result()
-        identity = Identity.of(self._process.pid)
-        if identity is not None:
-            write_whole(self.pid_path, json.dumps(identity.__dict__))
+        self._identity = Identity.of(self._process.pid)
+        if self._identity is not None:
+            write_whole(self.pid_path, json.dumps(asdict(self._identity)))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Start the process in a session of its own, so that a Ctrl-C reaches the parent alone."""

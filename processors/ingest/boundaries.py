@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from os.path import commonprefix
+from itertools import groupby, takewhile
 from typing import Any, Final
 
 from processors.ingest.formats import GAP
@@ -200,9 +199,15 @@ class StructureSplitter:
             end=group[-1].end,
             tokens=self.count(own),
             kind=kinds.pop() if len(kinds) == 1 else "paragraph",
-            heading_path=tuple(commonprefix([path for unit in group for path in unit.paths])),
+            heading_path=_shared([path for unit in group for path in unit.paths]),
             page=group[0].page,
         )
+
+
+def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The headings that stand above all of several blocks."""
+    levels = zip(*paths, strict=False)
+    return tuple(level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels))
 
 
 def _text(blocks: Sequence[Block]) -> str:

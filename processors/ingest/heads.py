@@ -60,7 +60,7 @@ def effective_access(old: DocumentHead | None, stated: tuple[str, ...]) -> tuple
 
 
 def ids_that_stay(old: DocumentHead | None, access: tuple[str, ...]) -> Mapping[str, str]:
-    """Object ids by chunk name that the next head may keep. None where the access hint on the objects would be wrong."""
+    """Object ids by chunk name that the next head may keep. None where their access hint would be wrong."""
     if old is None or old.access != access:
         return {}
     return {chunk.name: chunk.object_id for chunk in old.chunks}

@@ -3,7 +3,7 @@
 The way of a batch (`index`):
 1. Read the heads that are committed, of every document in the batch.
 2. Plan: each event against the heads that the ones before it leave.
-3. Ask which of the objects the index holds, and write the others, all in one call that returns once they are searchable.
+3. Ask which of the objects the index holds; write the others in one call, which returns once they are searchable.
 4. A manifest whose objects are not all held is refused, and what follows it is planned anew.
 5. Emit heads and receipts; the engine writes them and the offsets in one transaction.
 """

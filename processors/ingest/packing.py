@@ -30,11 +30,11 @@ def priority_of(text: str, rank: int = 0) -> Priority:
 def packed(
     sizes: Sequence[int], priorities: Sequence[Priority], fits: Callable[[int, int], bool], least: int
 ) -> list[tuple[int, int]]:
-    """Ranges of neighbours, in order. `fits(i, j)` says whether i..j-1 may be one; `least` is a size no part should miss.
+    """Ranges of neighbours, in order. `fits(i, j)`: whether i..j-1 may be one; `least`: below it a part is too small.
 
     >>> marks = [priority_of(word) for word in ("a", "b", "c", "d")]
     >>> packed([5, 5, 5, 5], marks, lambda i, j: j - i <= 2, least=1)
-    [(0, 2), (2, 4)]
+    [(0, 1), (1, 3), (3, 4)]
     """
     before = [0, *accumulate(sizes)]
     todo = [(0, len(sizes))] if sizes else []

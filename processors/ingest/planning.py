@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from struct import iter_unpack
 from typing import Final
+
+import numpy as np
 
 from processors.contract import Reject
 from processors.ingest.heads import (
@@ -157,7 +157,7 @@ def _wrong_vector(event: ChunkEmbedded) -> str | None:
             f"wanted a vector of {event.dimension} float32 ({wanted} bytes), got {len(event.vector)} bytes "
             f"in chunk {event.chunk.name!r}; embed it again"
         )
-    length = math.sqrt(sum(value * value for (value,) in iter_unpack("<f", event.vector)))
+    length = float(np.linalg.norm(np.frombuffer(event.vector, dtype="<f4")))
     if not abs(length - 1) <= LENGTH_TOLERANCE:
         return f"wanted a vector of length 1, got {length} in chunk {event.chunk.name!r}; embed it again"
     return None

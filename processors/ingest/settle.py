@@ -7,7 +7,7 @@ one that goes by the new head never misses any. It can run again at any time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from processors.contract import Reject
 from processors.ingest.heads import NO_ACCESS_VERSION
@@ -19,38 +19,45 @@ __all__ = ["settle"]
 
 
 def settle(events: Sequence[DocumentHead], store: Index, heads: Heads) -> list[list[Event] | Reject]:
-    """One DocumentIndexed per head. Never fuse it with `index`: a head that is not committed yet must not delete."""
+    """One DocumentIndexed per head of the view's generation, nothing for others.
+
+    Never fuse it with `index`: a head that is not committed yet must not delete.
+    """
     for head in events:
         heads.fold(head)
     current = {(head.tenant, head.document): heads.get(head.tenant, head.document) for head in events}
-    _remove(events, current, store)
-    for (tenant, _), now in current.items():
-        if now and any(_touches_access(head) for head in events if _same_document(head, now)):
-            store.set_access(tenant, [chunk.object_id for chunk in now.chunks], now.access)
-    return [[_receipt(head)] for head in events]
+    ours = [(head, now) for head in events if (now := _now(head, current))]
+    _remove(ours, store)
+    _patch_access(ours, store)
+    return [[_receipt(head)] if _now(head, current) else [] for head in events]
 
 
-def _remove(
-    events: Sequence[DocumentHead], current: dict[tuple[str, str], DocumentHead | None], store: Index
-) -> None:
+def _now(head: DocumentHead, current: Mapping[tuple[str, str], DocumentHead | None]) -> DocumentHead | None:
+    """What the view holds for a head's document; None where the head is of a generation that the view is not of."""
+    now = current[head.tenant, head.document]
+    return now if now and now.generation == head.generation else None
+
+
+def _remove(ours: Sequence[tuple[DocumentHead, DocumentHead]], store: Index) -> None:
     """Deletes what superseded heads alone listed; never what the view's head lists, however old the event is."""
     superseded: defaultdict[str, set[str]] = defaultdict(set)
-    for head in events:
-        now = current[head.tenant, head.document]
-        listed = {chunk.object_id for chunk in now.chunks} if now else set()
-        superseded[head.tenant] |= set(head.removed) - listed
+    for head, now in ours:
+        superseded[head.tenant] |= set(head.removed) - {chunk.object_id for chunk in now.chunks}
     for tenant, object_ids in superseded.items():
         if object_ids:
             store.remove(tenant, sorted(object_ids))
 
 
+def _patch_access(ours: Sequence[tuple[DocumentHead, DocumentHead]], store: Index) -> None:
+    """Brings the hint on the objects up to the view's head, once per document."""
+    behind = {(now.tenant, now.document): now for head, now in ours if _touches_access(head) and now.chunks}
+    for (tenant, _), now in behind.items():
+        store.set_access(tenant, [chunk.object_id for chunk in now.chunks], now.access)
+
+
 def _touches_access(head: DocumentHead) -> bool:
-    """Whether the filter hint on objects may be behind: the list changed, or may have while chunks were on their way."""
+    """Whether the filter hint on objects may be behind: the list changed, maybe while chunks were on the way."""
     return head.outcome == "access" or (head.added > 0 and head.access_version != NO_ACCESS_VERSION)
-
-
-def _same_document(head: DocumentHead, other: DocumentHead) -> bool:
-    return (head.tenant, head.document) == (other.tenant, other.document)
 
 
 def _receipt(head: DocumentHead) -> DocumentIndexed:

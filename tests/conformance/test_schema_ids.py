@@ -170,6 +170,7 @@ def test_when_it_was_answered_once_then_nobody_is_asked_again(canned: CannedServ
     ids = ConfluentSchemaIds(canned.url)
     assert (ids.id_of("s-value", schema("a")), ids.schema_of(3)) == (3, schema("a"))
     asked = canned.asked
+    ids.close()
     assert (ids.id_of("s-value", schema("a")), ids.schema_of(3)) == (3, schema("a"))
     assert canned.asked == asked
 

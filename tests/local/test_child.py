@@ -107,6 +107,14 @@ def test_when_the_number_was_given_to_another_process_then_that_one_is_left_alon
         bystander.wait()
 
 
+def test_when_the_pid_file_is_lost_then_its_parent_still_stops_it(start: Start) -> None:
+    child = start("sleep", "60")
+    child.pid_path.unlink()
+    assert child.alive
+    child.stop(grace_s=5.0)
+    assert not child.alive
+
+
 @pytest.mark.parametrize("text", ["", "{", "12", '{"pid": 1}', '{"pid": 1, "started_ticks": 2, "boot": "x"}'])
 def test_when_the_pid_file_is_damaged_or_of_another_boot_then_nothing_runs(tmp_path: Path, text: str) -> None:
     child = Child(ChildSpec("one", ("sleep", "60"), tmp_path))

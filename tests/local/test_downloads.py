@@ -47,7 +47,7 @@ def test_when_a_jar_is_missing_or_corrupted_then_it_is_fetched_again(tmp_path: P
     folder = fetch(tmp_path, (small,), progress=lambda done, total, name: seen.append((done, total, name)))
     assert seen == [(1, 1, small.filename)]
     jar = folder / small.filename
-    jar.write_bytes(jar.read_bytes()[:-1] + b"\0")
+    jar.write_bytes(jar.read_bytes() + b"!")
     assert missing(tmp_path, (small,)) == (small,)
     fetch(tmp_path, (small,))
     assert missing(tmp_path, (small,)) == ()

@@ -1,0 +1,67 @@
+"""`headwater ask "…"`: a question, and its answer with numbered citations."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headwater.cli.exits import FAILED
+from headwater.cli.output import Output, OutputOption, dim, emit
+from headwater.cli.reaching import KafkaOption, RegistryOption, TenantOption, UrlOption, client_for
+
+if TYPE_CHECKING:
+    from headwater.values import Answer, Citation
+
+__all__ = ["print_answer", "register"]
+
+_QUOTE_CHARS = 160
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application."""
+    app.command()(ask)
+
+
+def ask(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="In your own words.")],
+    tenant: TenantOption,
+    url: UrlOption = "",
+    kafka: KafkaOption = "",
+    registry: RegistryOption = "",
+    group: Annotated[list[str] | None, typer.Option(help="A group you are in: group:x. May be given again.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0.1)] = 20.0,
+    output: OutputOption = "table",
+) -> None:
+    """Ask a question; exit 1 where the documents don't answer it, 4 where nobody can be asked."""
+    with client_for(context, url, kafka, registry) as client:
+        answer = client.ask(question, tenant, groups=tuple(group or ()), timeout_s=timeout)
+    _print(answer, output)
+    if not answer.answered:
+        raise typer.Exit(FAILED)
+
+
+def _print(answer: Answer, output: Output) -> None:
+    if output == "json":
+        emit({**dataclasses.asdict(answer), "answered": answer.answered})
+        return
+    print_answer(answer)
+
+
+def print_answer(answer: Answer) -> None:
+    """An answer for people: its text, then where each number stands."""
+    print(answer.text)
+    if answer.citations:
+        print()
+    for citation in answer.citations:
+        print(_cited(citation))
+    print(dim(f"answer {answer.answer_id}; its way: headwater trace {answer.answer_id}"))
+
+
+def _cited(citation: Citation) -> str:
+    quote = " ".join(citation.quote.split())
+    quote = quote if len(quote) <= _QUOTE_CHARS else quote[:_QUOTE_CHARS].rsplit(" ", 1)[0] + " …"
+    page = f", page {citation.page}" if citation.page is not None else ""
+    return f"[{citation.number}] {citation.title or citation.document} ({citation.document}{page}) “{quote}”"

@@ -1,0 +1,86 @@
+"""The `headwater` command: every module beside this one adds its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from headwater.cli import (
+    ask,
+    config,
+    demo,
+    doctor,
+    eval,
+    gateway,
+    local,
+    publish,
+    render,
+    run,
+    tail,
+    topics,
+    trace,
+    watch,
+)
+from headwater.cli.exits import INTERRUPTED, code_of, say
+
+__all__ = ["app", "main"]
+
+# In the order in which a newcomer needs them.
+PARTS: Final = (demo, local, ask, publish, watch, tail, trace, topics, run, gateway, config, doctor, eval, render)
+
+app = typer.Typer(
+    name="headwater",
+    help="Retrieval-augmented generation as a stream: every step an event on a Kafka topic.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for part in PARTS:
+    part.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        print(metadata.version("headwater"))
+        raise typer.Exit
+
+
+@app.callback()
+def headwater(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="Settings file; else headwater.yaml in this folder.")] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Retrieval-augmented generation as a stream: every step an event on a Kafka topic."""
+    if config is not None:
+        from streams.settings import load
+
+        context.obj = load(config)
+
+
+def main() -> None:
+    """The console script. Exit codes: 0 done, 1 failed, 2 usage, 3 gate not passed, 4 dependency unavailable."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has seen enough; a second error at exit would only confuse.
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        code = code_of(error)
+        if code is None:
+            raise
+        say(f"error: {error}")
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The gateway: a small door between HTTP and the topics. Everything behind it is a record on its way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata
+from typing import Final
+
+import uvicorn
+from adapters.folder_claims import FolderClaims
+from fastapi import FastAPI
+
+from adapters.host import SystemClock, SystemIds
+from adapters.schema_registry import ConfluentSchemaIds
+from headwater.gateway import ask, documents, feedback, health
+from headwater.gateway.door import Door
+from headwater.gateway.problems import add_handlers
+from headwater.gateway.wrapping import BodyLimit, RequestIds
+from schemas.codec import Codec
+from streams.exchange import Exchange
+from streams.publishing import Entrance, Publisher
+from streams.settings import Settings
+
+__all__ = ["create_app", "open_door", "serve"]
+
+QUESTION_BYTES: Final = 1_000_000
+"""Far above any question that is let in, so that a long one is told how long it may be."""
+
+_ENTRANCE: Final = (SystemClock(), SystemIds())
+# Answers in flight may finish; whoever stops the process waits 10 s.
+_DRAIN_S: Final = 8
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application, for uvicorn or for a test. Its clients are opened when it starts and closed when it ends.
+
+    >>> from streams.settings import load
+    >>> sorted(create_app(load()).openapi()["paths"])
+    ['/v1/ask', '/v1/documents', '/v1/documents/{tenant}/{document}', '/v1/feedback']
+    """
+
+    @asynccontextmanager
+    async def opened(app: FastAPI) -> AsyncIterator[None]:
+        door = open_door(settings)
+        async with door.exchange:
+            with door.publisher:
+                app.state.door = door
+                yield
+                app.state.door = None
+
+    app = FastAPI(title="Headwater", version=metadata.version("headwater"), lifespan=opened, redoc_url=None)
+    for part in (ask, documents, feedback, health):
+        app.include_router(part.router)
+    add_handlers(app)
+    # A document of the largest size, in base64 and with its other fields.
+    document_bytes = settings.gateway.max_body_bytes * 4 // 3 + QUESTION_BYTES
+    app.add_middleware(BodyLimit, limit_of=lambda path: document_bytes if "/documents" in path else QUESTION_BYTES)
+    clock, ids = _ENTRANCE
+    app.add_middleware(RequestIds, clock=clock, ids=ids)
+    return app
+
+
+def open_door(settings: Settings) -> Door:
+    """The clients of a gateway. Nothing is asked of Kafka or the registry yet."""
+    clock, ids = _ENTRANCE
+    codec = Codec(ConfluentSchemaIds(settings.registry.url, settings.registry.auto_register))
+    entrance = Entrance(clock, ids, metadata.version("headwater"), settings.git_sha)
+    return Door(
+        settings=settings,
+        exchange=Exchange(settings, codec, entrance),
+        publisher=Publisher(settings.kafka, codec, entrance),
+        claims=FolderClaims(settings.claims_folder),
+        entrance=entrance,
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Listen until told to stop, then let what is being answered finish."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.gateway.host,
+        port=settings.gateway.port,
+        timeout_graceful_shutdown=_DRAIN_S,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+    )
+    uvicorn.Server(config).run()

@@ -1,0 +1,158 @@
+"""`POST /v1/documents` and `DELETE /v1/documents/…`: documents in, and out again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections import OrderedDict
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Header
+from pydantic import BaseModel, ConfigDict, Field
+
+from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
+from headwater.gateway.problems import Problem
+from schemas.documents import DocumentDeleted
+from schemas.envelope import derived_id
+from streams.publishing import Published, Upload, document_changed
+from topics.ingest import DOCUMENT_CHANGED
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+DOCUMENT_CHARS: Final = 1_024
+_REMEMBERED: Final = 10_000
+
+IdempotencyKey = Annotated[
+    str, Header(alias="Idempotency-Key", max_length=200, description="A repeat with the same key counts once.")
+]
+
+
+class Publish(BaseModel):
+    """A document: its name, and its content as text or as base64."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document: str = Field(min_length=1, max_length=DOCUMENT_CHARS, description="Its name, unique within the tenant.")
+    tenant: str = Field("", description="Whose document; or say it in X-Tenant.")
+    text: str | None = Field(None, description="The content, where it is text.")
+    content_base64: str | None = Field(None, description="The content, where it is bytes.")
+    media_type: str = Field("text/markdown", min_length=3, max_length=200, description="What the content is.")
+    title: str = Field("", max_length=1_000, description="Shown in citations; else taken from the content.")
+    source_uri: str = Field("", max_length=4_000, description="Where a reader finds the original.")
+    access: tuple[str, ...] = Field(("*",), description="Who may see it: *, group:x, user:y.")
+    properties: dict[str, str] = Field(default_factory=dict, description="Metadata, for filters.")
+
+
+class Receipt(BaseModel):
+    """The change is on its topic; it will be indexed, whatever happens to the gateway."""
+
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class Repeats:
+    """The receipts of the last keyed requests. Another replica does not know them, and need not: the id repeats."""
+
+    def __init__(self, most: int = _REMEMBERED) -> None:
+        self._most = most
+        self._known: OrderedDict[str, tuple[str, Published]] = OrderedDict()
+
+    def find(self, event_id: str, digest: str) -> Published | None:
+        """The receipt of the same request. Raises Problem where the key was used for another one."""
+        known = self._known.get(event_id)
+        if known is None:
+            return None
+        if known[0] != digest:
+            detail = "this Idempotency-Key was used for another document or content; use a new key"
+            raise Problem(422, "idempotency-key-reused", "The key was used before", detail)
+        return known[1]
+
+    def keep(self, event_id: str, digest: str, published: Published) -> None:
+        self._known[event_id] = (digest, published)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+
+_repeats: Final = Repeats()
+
+
+@router.post("/v1/documents", status_code=202, summary="Publish a document", response_model=Receipt)
+async def publish(
+    body: Publish,
+    door: Annotated[Door, Depends(door_of)],
+    x_tenant: TenantHeader = "",
+    idempotency_key: IdempotencyKey = "",
+) -> dict[str, Any]:
+    """Take a new or changed document over. It is searchable once its receipt is on `rag.document.indexed.v1`."""
+    tenant = tenant_of(body.tenant, x_tenant)
+    upload = _upload(body, tenant)
+    _check_size(upload.body, door.settings.gateway.max_body_bytes)
+    event_id = derived_id(f"{tenant}|{idempotency_key}", "publish", 0) if idempotency_key else ""
+    digest = hashlib.sha256(repr((body, upload.body)).encode()).hexdigest()
+    if event_id and (known := _repeats.find(event_id, digest)) is not None:
+        return asdict(known)
+    door.require_kafka()
+    published = await asyncio.to_thread(_publish, door, upload, event_id)
+    if event_id:
+        _repeats.keep(event_id, digest, published)
+    return asdict(published)
+
+
+@router.delete(
+    "/v1/documents/{tenant}/{document:path}", status_code=202, summary="Delete a document", response_model=Receipt
+)
+async def delete(tenant: str, document: str, door: Annotated[Door, Depends(door_of)]) -> dict[str, Any]:
+    """Take a document out. One that is not there is deleted all the same: a delete has a version too."""
+    event = DocumentDeleted(tenant=tenant_of(tenant, ""), document=_name(document), reason="deleted over HTTP")
+    door.require_kafka()
+    return asdict(await asyncio.to_thread(door.publisher.publish, DOCUMENT_CHANGED, event))
+
+
+def _publish(door: Door, upload: Upload, event_id: str) -> Published:
+    event = document_changed(upload, door.claims)
+    return door.publisher.publish(DOCUMENT_CHANGED, msgspec.structs.replace(event, event_id=event_id))
+
+
+def _upload(body: Publish, tenant: str) -> Upload:
+    return Upload(
+        tenant=tenant,
+        document=_name(body.document),
+        body=_content(body),
+        media_type=body.media_type,
+        title=body.title,
+        source_uri=body.source_uri,
+        access=body.access,
+        properties=body.properties,
+    )
+
+
+def _content(body: Publish) -> bytes:
+    if (body.text is None) == (body.content_base64 is None):
+        raise Problem(422, "body-invalid", "No content, or two", "wanted either 'text' or 'content_base64'")
+    if body.text is not None:
+        return body.text.encode()
+    try:
+        return base64.b64decode(body.content_base64 or "", validate=True)
+    except binascii.Error as error:
+        raise Problem(422, "body-invalid", "The content is not base64", f"content_base64: {error}") from error
+
+
+def _check_size(content: bytes, most: int) -> None:
+    if len(content) > most:
+        detail = f"wanted at most {most} bytes, got {len(content)}; split it, or publish it from a folder"
+        raise Problem(413, "body-too-large", "The document is too large", detail)
+
+
+def _name(document: str) -> str:
+    if not document.strip() or len(document) > DOCUMENT_CHARS or not document.isprintable():
+        detail = f"wanted a printable name of 1 to {DOCUMENT_CHARS} characters, got {document[:80]!r}"
+        raise Problem(422, "body-invalid", "The document has no usable name", detail)
+    return document
