@@ -6,9 +6,8 @@ from typing import Final
 
 from processors.ingest.capture import capture
 from processors.ingest.chunk import chunk
-from processors.ingest.embed import embed
-from processors.ingest.heads import apply_heads
-from processors.ingest.index import index
+from processors.ingest.embed import embed, remember
+from processors.ingest.index import fold, index
 from processors.ingest.parse import parse
 from processors.ingest.redact import redact
 from processors.ingest.settle import settle
@@ -46,6 +45,7 @@ INGEST: Final = Journey(
             embed,
             (CHUNK_EMBEDDED, EMBEDDING_COMPUTED),
             limits=EMBED_BATCH,
+            committed=remember,
             waits_for=("embedding_cache",),
         ),
         # objects first, then the head that lists them
@@ -53,7 +53,7 @@ INGEST: Final = Journey(
             (CHUNK_EMBEDDED, ACCESS_CHANGED),
             index,
             (DOCUMENT_HEAD, DOCUMENT_INDEXED),
-            committed=apply_heads,
+            committed=fold,
             waits_for=("heads",),
         ),
         # the view, then what nobody lists any more, then the receipt

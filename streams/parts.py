@@ -18,13 +18,15 @@ from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.parsers import all_formats
 from adapters.prompts import FilePrompts
-from adapters.schema_registry import ConfluentSchemaIds
+from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
 from processors.answer.admit import AdmitLimits
 from processors.answer.check import AnswerBar
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
-from processors.ingest.chunk import StructureSplitter
+from processors.ingest.boundaries import StructureSplitter
+from processors.ingest.formats import Formats
 from processors.ingest.redact import RedactionPolicy
 from processors.measure.prices import Price, Prices
 from processors.ports import Embedder, Ranker
@@ -68,6 +70,11 @@ class Parts:
         registry = self.settings.registry
         return Codec(ConfluentSchemaIds(registry.url, registry.auto_register))
 
+    @staticmethod
+    def memory_codec() -> Codec:
+        """A codec without a registry: for journeys in memory."""
+        return Codec(MemorySchemaIds())
+
     def port(self, name: str) -> Any:
         """The port of a name. Raises KeyError with the names there are."""
         with self._lock:
@@ -99,9 +106,9 @@ class Parts:
     def _open_heads(self) -> None:
         heads = self.port("heads")
         self._followers["heads"].catch_up(self.settings.worker.start_s)
+        heads.open()
         if lost := missing(heads.walk(), self.port("store")):
             mend(self, lost, self._newest_redacted())
-        heads.open()
 
     def _newest_redacted(self) -> list[DocumentRedacted]:
         newest: dict[str, DocumentRedacted] = {}
@@ -118,10 +125,10 @@ class Parts:
         return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
 
     def _fold_head(self) -> Callable[[Event], None]:
-        heads, generation = self.port("heads"), self.port("generation")
+        heads = self.port("heads")
 
         def fold(event: Event) -> None:
-            if isinstance(event, DocumentHead) and event.generation == generation:
+            if isinstance(event, DocumentHead):
                 heads.fold(event)
 
         return fold
@@ -145,11 +152,13 @@ class Parts:
         return self.settings.index.generation
 
     def _heads(self) -> MemoryHeads:
-        return MemoryHeads()
+        return MemoryHeads(self.port("generation"))
 
     def _store(self) -> LocalIndex:
-        folder = self.settings.index.folder / self.settings.index.generation
-        return LocalIndex(folder, self.port("embedder").dimension)
+        return LocalIndex(self.settings.index.folder / self.settings.index.generation)
+
+    def _formats(self) -> Formats:
+        return all_formats()
 
     def _claims(self) -> FolderClaims:
         return FolderClaims(self.settings.claims_folder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headwater.cli.exits import FAILED
+from headwater.cli.options import add
 from headwater.cli.output import Output, OutputOption, dim, emit
-from headwater.cli.reaching import KafkaOption, RegistryOption, TenantOption, UrlOption, client_for
+from headwater.cli.reaching import Tenant, ToGateway, client_for
 
 if TYPE_CHECKING:
     from headwater.values import Answer, Citation
@@ -21,24 +23,26 @@ _QUOTE_CHARS = 160
 
 def register(app: typer.Typer) -> None:
     """Add the command to an application."""
-    app.command()(ask)
+    add(app, ask)
 
 
-def ask(
-    context: typer.Context,
-    question: Annotated[str, typer.Argument(help="In your own words.")],
-    tenant: TenantOption,
-    url: UrlOption = "",
-    kafka: KafkaOption = "",
-    registry: RegistryOption = "",
-    group: Annotated[list[str] | None, typer.Option(help="A group you are in: group:x. May be given again.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0.1)] = 20.0,
-    output: OutputOption = "table",
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class AskOptions(ToGateway):
+    """What `ask` can be told."""
+
+    question: Annotated[str, typer.Argument(help="In your own words.")]
+    tenant: Tenant
+    group: Annotated[list[str] | None, typer.Option(help="A group you are in: group:x. May be given again.")] = None
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0.1)] = 20.0
+    output: OutputOption = "table"
+
+
+def ask(context: typer.Context, options: AskOptions) -> None:
     """Ask a question; exit 1 where the documents don't answer it, 4 where nobody can be asked."""
-    with client_for(context, url, kafka, registry) as client:
-        answer = client.ask(question, tenant, groups=tuple(group or ()), timeout_s=timeout)
-    _print(answer, output)
+    with client_for(context, options) as client:
+        groups = tuple(options.group or ())
+        answer = client.ask(options.question, options.tenant, groups=groups, timeout_s=options.timeout)
+    _print(answer, options.output)
     if not answer.answered:
         raise typer.Exit(FAILED)
 

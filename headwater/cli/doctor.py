@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import shutil
 import sqlite3
@@ -12,12 +11,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from headwater.cli.local import reported, settings_of
-from streams.settings import Settings
+from headwater.cli.local import settings_of
+from headwater.cli.output import OutputOption, emit
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
 
 __all__ = ["Check", "examine", "register"]
 
@@ -46,16 +48,13 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     context: typer.Context,
-    output: Annotated[
-        Literal["table", "json"], typer.Option("--output", help="A table, or JSON for programs.")
-    ] = "table",
+    output: OutputOption = "table",
 ) -> None:
     """Say what is there and what is missing. Exit 4 where something that is required is missing."""
-    with reported():
-        checks = examine(settings_of(context))
+    checks = examine(settings_of(context))
     fine = all(check.ok for check in checks if check.required)
     if output == "json":
-        print(json.dumps({"ok": fine, "checks": [asdict(check) for check in checks]}, indent=2))
+        emit({"ok": fine, "checks": [asdict(check) for check in checks]})
     else:
         for check in checks:
             _print(check)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from headwater.local.errors import LocalStackError
-from streams.settings import Settings, SettingsError, load
+from headwater.cli.exits import say
+from headwater.cli.output import Output, OutputOption, emit, table
 
 if TYPE_CHECKING:
     from headwater.local.spec import PartStatus
+    from streams.settings import Settings
 
-__all__ = ["register", "reported", "settings_of"]
+__all__ = ["register", "settings_of"]
 
 _FOLLOW_S: Final = 0.2
-
-Output = Literal["table", "json"]
-OutputOption = Annotated[Output, typer.Option("--output", help="What to print: a table, or JSON for programs.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,12 +42,11 @@ def up(
     from headwater.local.spec import require_profile, stack_spec
     from headwater.local.stack import Stack
 
-    with reported():
-        require_profile(profile)
-        stack = Stack(stack_spec(settings_of(context)), _say, _progress)
-        stack.up(wait=wait)
-        _print_status(stack.status(), "table")
-    _say(f"ask at {stack.addresses.gateway_url}, Kafka is {stack.addresses.bootstrap}; stop with: headwater down")
+    require_profile(profile)
+    stack = Stack(stack_spec(settings_of(context)), say, _progress)
+    stack.up(wait=wait)
+    _print_status(stack.status(), "table")
+    say(f"ask at {stack.addresses.gateway_url}, Kafka is {stack.addresses.bootstrap}; stop with: headwater down")
 
 
 def down(
@@ -63,13 +57,12 @@ def down(
     from headwater.local.spec import stack_spec
     from headwater.local.stack import Stack
 
-    with reported():
-        stack = Stack(stack_spec(settings_of(context)), _say)
-        stopped = stack.down()
-        left = stack.remove() if remove else []
-    _say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+    stack = Stack(stack_spec(settings_of(context)), say)
+    stopped = stack.down()
+    left = stack.remove() if remove else []
+    say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
     if remove:
-        _say(f"removed what it kept; left in its folder: {', '.join(left)}" if left else "removed what it kept")
+        say(f"removed what it kept; left in its folder: {', '.join(left)}" if left else "removed what it kept")
 
 
 def status(context: typer.Context, output: OutputOption = "table") -> None:
@@ -77,9 +70,8 @@ def status(context: typer.Context, output: OutputOption = "table") -> None:
     from headwater.local.spec import stack_spec
     from headwater.local.stack import Stack
 
-    with reported():
-        parts = Stack(stack_spec(settings_of(context))).status()
-        _print_status(parts, output)
+    parts = Stack(stack_spec(settings_of(context))).status()
+    _print_status(parts, output)
     if not all(part.ready for part in parts):
         raise typer.Exit(4)
 
@@ -94,15 +86,14 @@ def logs(
     from headwater.local.spec import stack_spec
     from headwater.local.stack import Stack
 
-    with reported():
-        children = {one.name: one.child for one in Stack(stack_spec(settings_of(context))).parts}
-        if part and part not in children:
-            raise typer.BadParameter(f"wanted one of {', '.join(children)}; got {part!r}")
-        chosen = {name: child for name, child in children.items() if part in ("", name)}
-        for name, child in chosen.items():
-            _print_lines(name if not part else "", child.log_tail(lines))
-        if follow:
-            _follow({name if not part else "": child.log_path for name, child in chosen.items()})
+    children = {one.name: one.child for one in Stack(stack_spec(settings_of(context))).parts}
+    if part and part not in children:
+        raise typer.BadParameter(f"wanted one of {', '.join(children)}; got {part!r}")
+    chosen = {name: child for name, child in children.items() if part in ("", name)}
+    for name, child in chosen.items():
+        _print_lines(name if not part else "", child.log_tail(lines))
+    if follow:
+        _follow({name if not part else "": child.log_path for name, child in chosen.items()})
 
 
 def registry(
@@ -112,30 +103,14 @@ def registry(
     """Run the schema registry, with its state in Kafka, until it is told to stop."""
     from headwater.local.registry import serve_registry
 
-    with reported():
-        serve_registry(settings_of(context).kafka.bootstrap, port)
-
-
-@contextmanager
-def reported() -> Iterator[None]:
-    """Turn an error of the stack or of the settings into its message on stderr and its exit code."""
-    try:
-        yield
-    except LocalStackError as error:
-        _say(f"error: {error}")
-        raise typer.Exit(error.exit_code) from error
-    except SettingsError as error:
-        _say(f"error: {error}")
-        raise typer.Exit(2) from error
+    serve_registry(settings_of(context).kafka.bootstrap, port)
 
 
 def settings_of(context: typer.Context) -> Settings:
     """The settings that the application put into the context, or those of the environment."""
+    from streams.settings import Settings, load
+
     return context.obj if isinstance(context.obj, Settings) else load()
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _progress(done: int, total: int, name: str) -> None:
@@ -143,19 +118,25 @@ def _progress(done: int, total: int, name: str) -> None:
     if sys.stderr.isatty():
         print(f"\r\033[Kfetching Kafka: {done} of {total}, {name}", end=end, file=sys.stderr, flush=True)
     elif done % 20 == 0 or done == total:
-        _say(f"fetching Kafka: {done} of {total}")
+        say(f"fetching Kafka: {done} of {total}")
 
 
 def _print_status(parts: list[PartStatus], output: Output) -> None:
     if output == "json":
-        print(json.dumps([asdict(part) for part in parts], indent=2))
+        emit([asdict(part) for part in parts])
         return
-    print(f"{'part':<10}{'state':<10}{'pid':>8}{'port':>8}{'MB':>7}  log")
-    for part in parts:
-        state = "ready" if part.ready else "starting" if part.pid else "down"
-        print(
-            f"{part.name:<10}{state:<10}{part.pid or '-':>8}{part.port or '-':>8}{part.memory_mb or '-':>7}  {part.log}"
-        )
+    rows = [
+        {
+            "part": part.name,
+            "state": "ready" if part.ready else "starting" if part.pid else "down",
+            "pid": part.pid or "-",
+            "port": part.port or "-",
+            "MB": part.memory_mb or "-",
+            "log": part.log,
+        }
+        for part in parts
+    ]
+    table(rows, list(rows[0]))
 
 
 def _print_lines(name: str, text: str) -> None:

@@ -55,7 +55,7 @@ def _version(wanted: bool) -> None:
 def headwater(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="Settings file; else headwater.yaml in this folder.")] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Retrieval-augmented generation as a stream: every step an event on a Kafka topic."""
     if config is not None:

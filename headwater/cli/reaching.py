@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,27 +13,40 @@ if TYPE_CHECKING:
     from streams.publishing import Entrance
     from streams.settings import Settings
 
-__all__ = ["KafkaOption", "RegistryOption", "TenantOption", "UrlOption", "client_for", "codec_for", "entrance_for", "reach"]
+__all__ = ["Tenant", "ToGateway", "ToKafka", "client_for", "codec_for", "entrance_for", "reach"]
 
-UrlOption = Annotated[str, typer.Option("--url", help="The gateway; else the running stack's.")]
-KafkaOption = Annotated[str, typer.Option("--kafka", help="Brokers, host:port; else the settings', or the stack's.")]
-RegistryOption = Annotated[str, typer.Option("--registry", help="Schema registry; else the settings', or the stack's.")]
-TenantOption = Annotated[str, typer.Option("--tenant", "-t", help="Whose documents.")]
+Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose documents.")]
 
 
-def reach(context: typer.Context, kafka: str = "", registry: str = "") -> Settings:
+@dataclass(frozen=True, kw_only=True)
+class ToKafka:
+    """The options of a command that works on topics."""
+
+    kafka: Annotated[str, typer.Option(help="Brokers, host:port; else the settings', or the running stack's.")] = ""
+    registry: Annotated[str, typer.Option(help="Schema registry; else the settings', or the running stack's.")] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToGateway(ToKafka):
+    """The options of a command that goes the way of applications."""
+
+    url: Annotated[str, typer.Option(help="The gateway; else the running stack's, or the settings'.")] = ""
+
+
+def reach(context: typer.Context, to: ToKafka | None = None) -> Settings:
     """The settings with the addresses that this command should use.
 
     What the command line says wins over the settings; a running stack fills in what the settings leave at its default.
     """
     from headwater.local.spec import Addresses
-    from streams.settings import Kafka, Registry, Settings, load
+    from streams.settings import Settings, load
 
     settings = context.obj if isinstance(context.obj, Settings) else load()
     stack = Addresses.read(settings.local.state_folder)
+    kafka, registry = (to.kafka, to.registry) if to else ("", "")
     if stack is not None:
-        kafka = kafka or (stack.bootstrap if settings.kafka.bootstrap == Kafka().bootstrap else "")
-        registry = registry or (stack.registry_url if settings.registry.url == Registry().url else "")
+        kafka = kafka or (stack.bootstrap if _is_default(settings.kafka, "bootstrap") else "")
+        registry = registry or (stack.registry_url if _is_default(settings.registry, "url") else "")
     return settings.model_copy(
         update={
             "kafka": settings.kafka.model_copy(update={"bootstrap": kafka} if kafka else {}),
@@ -41,13 +55,13 @@ def reach(context: typer.Context, kafka: str = "", registry: str = "") -> Settin
     )
 
 
-def client_for(context: typer.Context, url: str, kafka: str, registry: str) -> Client:
+def client_for(context: typer.Context, to: ToGateway) -> Client:
     """A client over Kafka where brokers are named, else over HTTP."""
     from headwater.client import Client
 
-    if kafka:
-        return Client(kafka=kafka, registry=reach(context, kafka, registry).registry.url)
-    return Client(url or _gateway(context))
+    if to.kafka:
+        return Client(kafka=to.kafka, registry=reach(context, to).registry.url)
+    return Client(to.url or _gateway(context))
 
 
 def codec_for(settings: Settings) -> Codec:
@@ -70,10 +84,13 @@ def entrance_for(settings: Settings) -> Entrance:
 
 def _gateway(context: typer.Context) -> str:
     from headwater.local.spec import Addresses
-    from streams.settings import Gateway
 
     settings = reach(context)
     stack = Addresses.read(settings.local.state_folder)
-    if stack is not None and settings.gateway.port == Gateway().port:
+    if stack is not None and _is_default(settings.gateway, "port"):
         return stack.gateway_url
     return f"http://{settings.gateway.host}:{settings.gateway.port}"
+
+
+def _is_default(section: Any, field: str) -> bool:
+    return bool(getattr(section, field) == type(section).model_fields[field].default)

@@ -223,7 +223,7 @@ class Child:
                 text = log.read().decode("utf-8", errors="replace")
         except FileNotFoundError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(text.splitlines()[-lines:]) if lines else ""
 
     def _signal(self, number: signal.Signals) -> None:
         identity = self.identity

@@ -28,7 +28,7 @@ __all__ = ["Stack"]
 _ENSURE_TIMEOUT_S: Final = 60.0
 
 # All that a stack writes. What else stands in its folder is somebody's, and `remove` leaves it.
-_OWN_ENTRIES: Final = ("kafka", "run", "index", "stack.json", "stack.lock")
+_OWN_ENTRIES: Final = ("kafka", "run", "index", "claims", "stack.json", "stack.lock")
 
 Report = Callable[[str], None]
 """Told in one line what the stack is doing now."""
@@ -189,6 +189,7 @@ class Stack:
             ("HEADWATER_REGISTRY__URL", f"http://{HOST}:{registry_port}"),
             ("HEADWATER_REGISTRY__AUTO_REGISTER", "true"),
             ("HEADWATER_INDEX__FOLDER", str(self.spec.state_folder / "index")),
+            ("HEADWATER_CLAIMS_FOLDER", str(self.spec.state_folder / "claims")),
             *self.spec.environment,
         )
 

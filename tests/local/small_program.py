@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import typer
 
 from headwater.cli import doctor, local
+from headwater.cli.exits import code_of, say
 from streams.probe import probe
 
 app = typer.Typer()
@@ -65,4 +66,8 @@ def ls() -> None:
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except Exception as error:
+        say(f"error: {error}")
+        sys.exit(code_of(error) or 1)

@@ -50,7 +50,6 @@ def _until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
 def test_when_started_then_it_runs_with_its_variables_and_a_log(start: Start) -> None:
     child = start("sh", "-c", "echo $SAID; exec sleep 60")
     _until(lambda: child.log_tail() == "hello")
-    assert child.alive
     assert child.memory_bytes > 0
     child.stop(grace_s=5.0)
     assert not child.alive
@@ -110,8 +109,8 @@ def test_when_the_number_was_given_to_another_process_then_that_one_is_left_alon
 def test_when_the_pid_file_is_lost_then_its_parent_still_stops_it(start: Start) -> None:
     child = start("sleep", "60")
     child.pid_path.unlink()
-    assert child.alive
     child.stop(grace_s=5.0)
+    assert Child(child.spec).pid is None
     assert not child.alive
 
 
@@ -157,6 +156,7 @@ def test_when_started_again_then_the_log_before_is_kept_once(start: Start) -> No
 def test_when_the_log_is_long_then_the_tail_is_its_end(start: Start) -> None:
     child = start("sh", "-c", "seq 1 40000; exec sleep 60")
     _until(lambda: child.log_tail(2) == "39999\n40000")
+    assert child.log_tail(0) == ""
 
 
 def test_when_a_thread_started_it_and_ends_then_it_lives_on(start: Start) -> None:
