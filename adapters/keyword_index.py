@@ -24,7 +24,7 @@ _HEAP_BYTES: Final = 64_000_000
 _MAX_TERMS: Final = 128
 # Longer words are binary or encoded data; terms of any length would bloat the dictionary.
 _MAX_TERM_BYTES: Final = 64
-# Deleted words wait for the next commit, since what is removed is already hidden; beyond this they get one of their own.
+# Deleted words wait for the next commit, since what is removed is hidden already; beyond this they get their own.
 _MAX_PENDING: Final = 256
 
 
@@ -39,13 +39,16 @@ class KeywordIndex:
         self._folder = folder
         self._analyzer = _analyzer()
         self._pending: list[int] = []
+        self._index: Any = None
+        self._writer: Any = None
+        self._searcher: Any = None
         self.committed = 0
         self._open()
 
     def add(self, seq: int, found: IndexObject) -> None:
         """Adds an object's words; searchable after the next `commit`."""
         document = tantivy.Document()
-        document.add_unsigned("seq", seq)
+        document.add_integer("seq", seq)
         for principal in found.access:
             document.add_text("reader", _reader(found.tenant, principal))
         document.add_text("text", "\n".join((found.title, *found.chunk.heading_path, found.chunk.text)))
@@ -59,7 +62,7 @@ class KeywordIndex:
     def commit(self, seq: int, replaced: Iterable[int] = ()) -> None:
         """Makes everything since the last commit durable, as of operation `seq`; `reload` makes it searchable."""
         mark = tantivy.Document()
-        mark.add_unsigned("seq", seq)
+        mark.add_integer("seq", seq)
         mark.add_text("mark", "committed")
         for dropped in (*self._pending, *replaced):
             self._write(lambda writer, gone=dropped: writer.delete_documents_by_term("seq", gone))
@@ -101,15 +104,13 @@ class KeywordIndex:
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._index: Any = tantivy.Index(_schema(), path=str(self._folder))
+            self._index = tantivy.Index(_schema(), path=str(self._folder))
         except ValueError:
             # Written by another version, or damaged: the object log has it all.
             shutil.rmtree(self._folder)
             self._folder.mkdir(parents=True)
             self._index = tantivy.Index(_schema(), path=str(self._folder))
         self._index.register_tokenizer("words", self._analyzer)
-        self._writer: Any = None
-        self._searcher: Any = None
         self.reload()
         marks = self._searcher.search(self._term("mark", "committed"), 1).hits
         if marks:
@@ -119,9 +120,10 @@ class KeywordIndex:
         try:
             if self._writer is None:
                 self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+                self._writer.garbage_collect_files()
             action(self._writer)
         except Exception as error:
-            # tantivy raises ValueError for a full disk; its writer is dead then, and a new one starts at the last commit.
+            # tantivy says ValueError for a full disk too; its writer is dead then, a new one starts at the last commit.
             self._writer = None
             raise IndexUnavailableError(
                 f"wanted to write keywords in {str(self._folder)!r}, got {error}; make room or make it writable"
@@ -129,7 +131,7 @@ class KeywordIndex:
 
     def _query(self, tenant: str, text: str, access: frozenset[str]) -> Any | None:
         """Built from words alone, so that no question is ever read as a query language."""
-        words = Counter(self._analyzer.analyze(text)).items()
+        words = Counter(self._analyzer.analyze(text.encode(errors="replace").decode())).items()
         if not words or not access:
             return None
         must, should = tantivy.Occur.Must, tantivy.Occur.Should
@@ -165,7 +167,8 @@ def _analyzer() -> Any:
 
 def _schema() -> Any:
     builder = tantivy.SchemaBuilder()
-    builder.add_unsigned_field("seq", indexed=True, fast=True)
+    # Not unsigned: a delete by term takes a number for a signed one, and finds nothing in an unsigned field.
+    builder.add_integer_field("seq", indexed=True, fast=True)
     builder.add_text_field("reader", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("mark", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("text", tokenizer_name="words", index_option="freq")

@@ -160,5 +160,6 @@ class VectorShelf:
 
 
 def _largest(scores: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
-    best = np.argpartition(scores, len(scores) - count)[len(scores) - count :] if count < len(scores) else np.arange(count)
+    first = len(scores) - count
+    best = np.argpartition(scores, first)[first:] if first else np.arange(count)
     return best[np.argsort(-scores[best], kind="stable")]

@@ -54,6 +54,7 @@ class Driver:
             if not any(topic.raw for topic in hop.reads)
         ]
         self._read: dict[tuple[str, str], int] = defaultdict(int)
+        self._forgotten: dict[str, int] = defaultdict(int)
 
     def put(self, topic: AnyTopic, event: Event) -> None:
         """An event onto a topic, as an application would produce it."""
@@ -79,15 +80,15 @@ class Driver:
         return self.topics[topic.dead_letters]
 
     def forget(self) -> None:
-        """Drops what the topics hold and keeps the places of the hops: memory stays flat in a long run."""
-        for log in self.topics.values():
+        """Drops what the topics hold; offsets and the places of the hops go on. Memory stays flat in a long run."""
+        for name, log in self.topics.items():
+            self._forgotten[name] += len(log)
             log.clear()
-        self._read.clear()
 
     def rewind(self, hop: Hop) -> None:
         """Lets a hop read its topics from the beginning again: a replay."""
         for topic in hop.reads:
-            self._read[hop.name, topic.name] = 0
+            self._read[hop.name, topic.name] = self._forgotten[topic.name]
 
     def _turn(self, pipeline: Pipeline) -> bool:
         records = [record for topic in pipeline.reads for record in self._next(pipeline.name, topic.name)]
@@ -101,9 +102,9 @@ class Driver:
         return True
 
     def _next(self, hop: str, topic: str) -> list[Record]:
-        start = self._read[hop, topic]
+        start = max(0, self._read[hop, topic] - self._forgotten[topic])
         records = self.topics[topic][start : start + self._batch]
-        self._read[hop, topic] += len(records)
+        self._read[hop, topic] = self._forgotten[topic] + start + len(records)
         return records
 
     @staticmethod
@@ -135,4 +136,4 @@ class Driver:
 
     def _append(self, out: Outgoing) -> None:
         log = self.topics[out.topic]
-        log.append(Record(out.topic, 0, len(log), out.key, out.value, out.headers))
+        log.append(Record(out.topic, 0, self._forgotten[out.topic] + len(log), out.key, out.value, out.headers))

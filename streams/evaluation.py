@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypedDict
 
 from processors.contract import Outcome
-from processors.measure.ranking import mrr_at, ndcg_at, recall_at
+from processors.measure.ranking import ranking_scores
 from schemas.documents import DocumentChanged
 from schemas.queries import AnswerWithheld, PassagesRanked, Query, QueryAsked
 from streams.answer import ANSWER
@@ -100,17 +100,17 @@ class _Trial:
             self._ingest(some)
             self._say(f"ingested {done} of {len(passages)} passages")
         asked = self._clock.monotonic()
-        ranks = []
+        runs: dict[str, tuple[str, ...]] = {}
         for done, some in _rounds(questions):
-            found = self._ask(some)
-            ranks.extend((found.get(line["id"], ()), str(line["passage"])) for line in some)
+            runs |= self._ask(some)
             self._say(f"asked {done} of {len(questions)} questions")
+        scores = ranking_scores(runs, {str(line["id"]): _relevant(line) for line in questions})
         return {
-            "recall@1": _mean(recall_at(1, ranked, {right}) for ranked, right in ranks),
-            "recall@5": _mean(recall_at(5, ranked, {right}) for ranked, right in ranks),
-            "mrr@10": _mean(mrr_at(10, ranked, {right}) for ranked, right in ranks),
-            "ndcg@10": _mean(ndcg_at(10, ranked, {right: 1}) for ranked, right in ranks),
-            "questions": len(questions),
+            "recall@1": round(scores.recall_at_1, 4),
+            "recall@5": round(scores.recall_at_5, 4),
+            "mrr@10": round(scores.mrr_at_10, 4),
+            "ndcg@10": round(scores.ndcg_at_10, 4),
+            "questions": scores.questions,
             "passages": len(passages),
             "seconds": round(self._clock.monotonic() - started, 1),
             "ms_per_question": round(1000 * (self._clock.monotonic() - asked) / max(1, len(questions)), 2),
@@ -164,6 +164,7 @@ def _rounds(lines: Sequence[Line]) -> Iterator[tuple[int, Sequence[Line]]]:
         yield start + len(some), some
 
 
-def _mean(values: Iterator[float]) -> float:
-    known = list(values)
-    return round(sum(known) / len(known), 4) if known else 0.0
+def _relevant(line: Line) -> dict[str, int]:
+    """The grades of a question: those given, else its one passage."""
+    grades = line.get("relevant") or {line["passage"]: 1}
+    return {str(document): int(grade) for document, grade in grades.items()}

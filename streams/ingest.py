@@ -12,6 +12,7 @@ from processors.ingest.parse import parse
 from processors.ingest.redact import redact
 from processors.ingest.settle import settle
 from streams.hop import BatchLimits, Hop, Journey
+from streams.metrics import observe_freshness
 from topics.ingest import (
     ACCESS_CHANGED,
     CHUNK_CREATED,
@@ -57,7 +58,7 @@ INGEST: Final = Journey(
             waits_for=("heads",),
         ),
         # the view, then what nobody lists any more, then the receipt
-        Hop((DOCUMENT_HEAD,), settle, (DOCUMENT_INDEXED,), waits_for=("heads",)),
+        Hop((DOCUMENT_HEAD,), settle, (DOCUMENT_INDEXED,), committed=observe_freshness, waits_for=("heads",)),
     ],
     # One transaction instead of five between a change and its head; every topic between them is written all the same.
     fused=[("parse", "redact", "chunk", "embed", "index")],

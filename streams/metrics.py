@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from schemas.documents import DocumentIndexed
+from schemas.envelope import Event
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
@@ -27,3 +31,19 @@ PAUSED: Final = Gauge("headwater_hop_paused", "1 while the hop waits for a depen
 LAG: Final = Gauge("headwater_hop_lag_records", "Records not yet read, by position.", ["hop"])
 STALLS: Final = Counter("headwater_hop_stalls_total", "Partitions found standing still and sought again.", ["hop"])
 EXPIRED: Final = Counter("headwater_hop_expired_total", "Records answered by the hop's guard, not by its step.", ["hop"])
+
+FRESHNESS: Final = Histogram(
+    "headwater_index_freshness_seconds",
+    "From the moment a change entered the platform to its receipt.",
+    ["outcome"],
+    buckets=(0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0),
+)
+MICROS_PER_SECOND: Final = 1_000_000
+
+
+def observe_freshness(events: Iterable[Event]) -> None:
+    """Notes how long each receipt took. Use it once the receipts are committed."""
+    for event in events:
+        if isinstance(event, DocumentIndexed) and event.trail:
+            seconds = (event.occurred_at - min(event.trail.values())) / MICROS_PER_SECOND
+            FRESHNESS.labels(event.outcome).observe(max(0.0, seconds))

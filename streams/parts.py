@@ -199,9 +199,9 @@ class Parts:
     def _embedder(self) -> Embedder:
         if self.settings.embed.model == "hashing":
             return HashingEmbedder()
-        from adapters.sentence_transformers import MiniLM
+        from adapters.sentence_transformers import SentenceTransformerEmbedder
 
-        model = MiniLM(batch=self.settings.embed.batch, threads=self.settings.embed.threads)
+        model = SentenceTransformerEmbedder(batch=self.settings.embed.batch, threads=self.settings.embed.threads)
         model.warm()
         return model
 

@@ -52,6 +52,7 @@ class Entrance:
             occurred_at=event.occurred_at or self.clock.now(),
             producer_version=event.producer_version or self.producer_version,
             git_sha=event.git_sha or self.git_sha,
+            trail=event.trail or {"capture": self.clock.now()},
         )
 
 

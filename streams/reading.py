@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition, murmur2
 
 from adapters.errors import AdapterError
 from processors.ports import Clock
@@ -47,13 +47,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Slice:
-    """Which part of a topic to read: the newest `last` records of each partition, those since a moment, or all.
+    """Which part of a topic to read: the newest `last` records of each partition, those of a span of time, or all.
 
     `keep` sees key and value before they are decoded, so that what is not wanted costs next to nothing.
     """
 
     last: int | None = None
     since: Micros | None = None
+    until: Micros | None = None
     partition: int | None = None
     keep: Keep | None = None
 
@@ -97,11 +98,16 @@ class Reader:
         """What lies on a topic now, per partition in its order; what comes later is left out."""
         ends = {}
         for place, (low, high) in self._bounds(topic, part.partition).items():
-            start = self._start(place, low, high, part)
-            if start < high:
-                ends[place] = (start, high)
+            start = max(low, high - part.last) if part.last is not None else self._at(place, part.since, low, high)
+            end = self._at(place, part.until, high, high)
+            if start < end:
+                ends[place] = (start, end)
         if ends:
             yield from self._until(ends, part.keep)
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """First and next offset of every partition."""
+        return {partition: bounds for (_, partition), bounds in self._bounds(topic, None).items()}
 
     def follow(self, topics: Iterable[str], stop: threading.Event) -> Iterator[Reading]:
         """What comes from now on, until `stop` is set. A cluster that goes away is waited for."""
@@ -113,11 +119,8 @@ class Reader:
                     yield self._reading(message)
 
     def _bounds(self, topic: str, only: int | None) -> dict[Place, tuple[int, int]]:
+        partitions = [p for p in self._partitions(topic) if only is None or p == only]
         try:
-            found = self._consumer.list_topics(topic, timeout=self._deadline_s).topics.get(topic)
-            if found is None or found.error is not None or not found.partitions:
-                raise TopicMissingError(topic)
-            partitions = [p for p in found.partitions if only is None or p == only]
             return {
                 (topic, p): self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=self._deadline_s)
                 for p in partitions
@@ -125,13 +128,25 @@ class Reader:
         except KafkaException as error:
             raise self._away(topic, error.args[0].str()) from error
 
-    def _start(self, place: Place, low: int, high: int, part: Slice) -> int:
-        if part.last is not None:
-            return max(low, high - part.last)
-        if part.since is None:
-            return low
+    def _partitions(self, topic: str) -> list[int]:
+        try:
+            found = self._consumer.list_topics(topic, timeout=self._deadline_s).topics.get(topic)
+        except KafkaException as error:
+            raise self._away(topic, error.args[0].str()) from error
+        if found is None or found.error is not None or not found.partitions:
+            raise TopicMissingError(topic)
+        return sorted(found.partitions)
+
+    def partition_of(self, topic: AnyTopic, event_key: str) -> int:
+        """The partition in which everything about a document, or whatever else is keyed so, lies."""
+        return int(murmur2(event_key.encode(), len(self._partitions(topic.name))))
+
+    def _at(self, place: Place, moment: Micros | None, otherwise: int, high: int) -> int:
+        """The offset of the first record at or after a moment."""
+        if moment is None:
+            return otherwise
         # Kafka keeps milliseconds.
-        asked = TopicPartition(place[0], place[1], part.since // 1000)
+        asked = TopicPartition(place[0], place[1], moment // 1000)
         try:
             offset = self._consumer.offsets_for_times([asked], timeout=self._deadline_s)[0].offset
         except KafkaException as error:

@@ -108,6 +108,7 @@ class Worker(Section):
     """One worker process."""
 
     slot: str = Field("0", description="Names this worker's transactional ids; one living worker per slot.")
+    ops_host: str = Field("127.0.0.1", description="Address of that port; a container says 0.0.0.0.")
     ops_port: int = Field(0, ge=0, description="Port of /livez, /readyz and /metrics; 0 means none.")
     batch_records: int = Field(500, ge=1, description="Most records of one batch.")
     in_flight_keys: int = Field(64, ge=1, description="Most keys that a keyed hop works on at once.")

@@ -68,7 +68,7 @@ class Worker:
             signal.signal(number, lambda *_: self.stop.set())
         if not self.settings.worker.ops_port:
             return self.run()
-        with OpsServer(self.settings.gateway.host, self.settings.worker.ops_port, self._alive, self._is_ready):
+        with OpsServer(self.settings.worker.ops_host, self.settings.worker.ops_port, self._alive, self._is_ready):
             return self.run()
 
     def _open(self) -> list[BatchHop | KeyedHop]:

@@ -36,7 +36,7 @@ def small_program() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[KafkaBroker]:
     """A running broker: `kafka.bootstrap` is what clients connect to, `kafka.child` its process."""
-    with KafkaBroker(BrokerSpec(tmp_path_factory.mktemp("kafka"), cache_folder)) as broker:
+    with KafkaBroker(BrokerSpec(tmp_path_factory.mktemp("kafka"), cache_folder, quick=True)) as broker:
         yield broker
 
 

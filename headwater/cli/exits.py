@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-import click
+import typer
 
 __all__ = ["DONE", "FAILED", "GATE", "INTERRUPTED", "UNAVAILABLE", "USAGE", "code_of", "say", "usage"]
 
@@ -18,13 +18,13 @@ UNAVAILABLE: Final = 4
 INTERRUPTED: Final = 130
 
 
-def usage(message: str) -> click.UsageError:
+def usage(message: str) -> typer.BadParameter:
     """The error of arguments that can't be used: raise it, and the command ends with 2 and its message.
 
     >>> usage("wanted a folder").exit_code
     2
     """
-    return click.UsageError(message)
+    return typer.BadParameter(message)
 
 
 def say(message: str) -> None:

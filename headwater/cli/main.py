@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from headwater.cli import (
-    ask,
-    config,
-    demo,
-    doctor,
-    eval,
-    gateway,
-    local,
-    publish,
-    render,
-    run,
-    tail,
-    topics,
-    trace,
-    watch,
-)
 from headwater.cli.exits import INTERRUPTED, code_of, say
 
 __all__ = ["app", "main"]
 
 # In the order in which a newcomer needs them.
-PARTS: Final = (demo, local, ask, publish, watch, tail, trace, topics, run, gateway, config, doctor, eval, render)
+PARTS: Final = (
+    "demo", "local", "ask", "publish", "watch", "tail", "trace", "topics", "run", "gateway", "config", "doctor", "eval",
+    "render",
+)  # fmt: skip
 
 app = typer.Typer(
     name="headwater",
-    help="Retrieval-augmented generation as a stream: every step an event on a Kafka topic.",
     no_args_is_help=True,
+    # Plain help: the library that would draw boxes takes longer to import than everything else together.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 for part in PARTS:
-    part.register(app)
+    if importlib.util.find_spec(f"headwater.cli.{part}"):
+        importlib.import_module(f"headwater.cli.{part}").register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -24,10 +24,11 @@ def add(app: typer.Typer, run: Callable[[typer.Context, Any], None]) -> None:
     def called(context: typer.Context, **given: Any) -> None:
         run(context, options(**given))
 
-    fields = [field for field in dataclasses.fields(options)]
+    fields = dataclasses.fields(options)
     parameters = [_parameter(field, hints[field.name]) for field in fields]
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    called.__signature__ = inspect.Signature([context, *parameters])
+    # What typer reads in place of the parameters that are written down.
+    called.__dict__["__signature__"] = inspect.Signature([context, *parameters])
     called.__annotations__ = {"context": typer.Context, **{field.name: hints[field.name] for field in fields}}
     called.__name__, called.__doc__ = run.__name__, run.__doc__
     app.command()(called)

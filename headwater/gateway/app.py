@@ -8,9 +8,9 @@ from importlib import metadata
 from typing import Final
 
 import uvicorn
-from adapters.folder_claims import FolderClaims
 from fastapi import FastAPI
 
+from adapters.folder_claims import FolderClaims
 from adapters.host import SystemClock, SystemIds
 from adapters.schema_registry import ConfluentSchemaIds
 from headwater.gateway import ask, documents, feedback, health

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headwater.gateway import metrics
 from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
-from headwater.gateway.problems import Problem, of_error, of_withheld
+from headwater.gateway.problems import members_of, of_error, of_withheld, problem
 from schemas.envelope import Micros
 from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Query
 from streams.exchange import Reply
@@ -76,10 +76,10 @@ async def ask(
 def _query(body: Ask, door: Door) -> Query:
     limit = door.settings.gateway.max_question_chars
     if not body.question.strip():
-        raise Problem(422, "question-empty", "The question is empty", "wanted a question in 'question'; ask something")
+        raise problem(422, "question-empty", "The question is empty", "wanted a question in 'question'; ask something")
     if len(body.question) > limit:
         detail = f"wanted at most {limit} characters, got {len(body.question)}; ask in fewer words"
-        raise Problem(413, "question-too-long", "The question is too long", detail)
+        raise problem(413, "question-too-long", "The question is too long", detail)
     allowed_s = body.timeout_s or door.settings.gateway.deadline_s
     return Query(
         query_id=door.entrance.ids.new(),
@@ -125,7 +125,7 @@ async def _whole(replies: AsyncIterator[Reply]) -> JSONResponse:
         async for reply in open_replies:
             if not isinstance(reply, AnswerDelta):
                 return JSONResponse(_answer(reply))
-    raise Problem(502, "withheld", "No answer", "the replies ended before an answer; ask again")
+    raise problem(502, "withheld", "No answer", "the replies ended before an answer; ask again")
 
 
 async def _events(replies: AsyncIterator[Reply], query: Query, request: Request) -> AsyncIterator[bytes]:
@@ -139,7 +139,7 @@ async def _events(replies: AsyncIterator[Reply], query: Query, request: Request)
                 yield part
             shown = shown or reply is not None
     except Exception as error:
-        yield _event("error", of_error(error).content(request_id, request.url.path))
+        yield _event("error", members_of(of_error(error), request_id, request.url.path))
 
 
 def _shown_as(reply: Reply | None, shown: bool) -> list[bytes]:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, ConfigDict, Field
 
 from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
-from headwater.gateway.problems import Problem
+from headwater.gateway.problems import problem
 from schemas.documents import DocumentDeleted
 from schemas.envelope import derived_id
 from streams.publishing import Published, Upload, document_changed
@@ -66,13 +66,13 @@ class Repeats:
         self._known: OrderedDict[str, tuple[str, Published]] = OrderedDict()
 
     def find(self, event_id: str, digest: str) -> Published | None:
-        """The receipt of the same request. Raises Problem where the key was used for another one."""
+        """The receipt of the same request. Refuses where the key was used for another one."""
         known = self._known.get(event_id)
         if known is None:
             return None
         if known[0] != digest:
             detail = "this Idempotency-Key was used for another document or content; use a new key"
-            raise Problem(422, "idempotency-key-reused", "The key was used before", detail)
+            raise problem(422, "idempotency-key-reused", "The key was used before", detail)
         return known[1]
 
     def keep(self, event_id: str, digest: str, published: Published) -> None:
@@ -136,23 +136,23 @@ def _upload(body: Publish, tenant: str) -> Upload:
 
 def _content(body: Publish) -> bytes:
     if (body.text is None) == (body.content_base64 is None):
-        raise Problem(422, "body-invalid", "No content, or two", "wanted either 'text' or 'content_base64'")
+        raise problem(422, "body-invalid", "No content, or two", "wanted either 'text' or 'content_base64'")
     if body.text is not None:
         return body.text.encode()
     try:
         return base64.b64decode(body.content_base64 or "", validate=True)
     except binascii.Error as error:
-        raise Problem(422, "body-invalid", "The content is not base64", f"content_base64: {error}") from error
+        raise problem(422, "body-invalid", "The content is not base64", f"content_base64: {error}") from error
 
 
 def _check_size(content: bytes, most: int) -> None:
     if len(content) > most:
         detail = f"wanted at most {most} bytes, got {len(content)}; split it, or publish it from a folder"
-        raise Problem(413, "body-too-large", "The document is too large", detail)
+        raise problem(413, "body-too-large", "The document is too large", detail)
 
 
 def _name(document: str) -> str:
     if not document.strip() or len(document) > DOCUMENT_CHARS or not document.isprintable():
         detail = f"wanted a printable name of 1 to {DOCUMENT_CHARS} characters, got {document[:80]!r}"
-        raise Problem(422, "body-invalid", "The document has no usable name", detail)
+        raise problem(422, "body-invalid", "The document has no usable name", detail)
     return document

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from fastapi import Header, Request
 
-from headwater.gateway.problems import Problem
+from headwater.gateway.problems import problem
 from processors.ports import Claims
 from streams.exchange import Exchange
 from streams.publishing import Entrance, Publisher
@@ -33,22 +33,22 @@ class Door:
     entrance: Entrance
 
     def require_kafka(self) -> None:
-        """Refuse at once what would only wait for brokers that are away. Raises Problem."""
+        """Refuse at once what would only wait for brokers that are away. Refuses otherwise."""
         if not self.exchange.ready:
             detail = f"Kafka can't be reached: {self.exchange.problem}; try again in a moment"
-            raise Problem(503, "unavailable", "A part of the platform is away", detail, {"Retry-After": "2"})
+            raise problem(503, "unavailable", "A part of the platform is away", detail, {"Retry-After": "2"})
 
 
 def door_of(request: Request) -> Door:
     """The door of the application that got a request; 503 while it is still opening."""
     door = getattr(request.app.state, "door", None)
     if not isinstance(door, Door):
-        raise Problem(503, "unavailable", "The gateway is starting", "try again in a moment", {"Retry-After": "1"})
+        raise problem(503, "unavailable", "The gateway is starting", "try again in a moment", {"Retry-After": "1"})
     return door
 
 
 def tenant_of(in_body: str, in_header: str) -> str:
-    """The tenant of a request, said in the body or in a header. Raises Problem.
+    """The tenant of a request, said in the body or in a header. Refuses otherwise.
 
     >>> tenant_of("", "acme")
     'acme'
@@ -56,8 +56,8 @@ def tenant_of(in_body: str, in_header: str) -> str:
     tenant = in_body or in_header
     if in_body and in_header and in_body != in_header:
         detail = f"the body says {in_body!r}, the header X-Tenant {in_header!r}; say it once"
-        raise Problem(422, "tenant-invalid", "Two tenants in one request", detail)
+        raise problem(422, "tenant-invalid", "Two tenants in one request", detail)
     if not _TENANT.fullmatch(tenant):
         detail = f"wanted letters, digits, '.', '_' or '-' (at most 63), got {tenant[:80]!r}; use 'tenant' or X-Tenant"
-        raise Problem(422, "tenant-invalid", "No usable tenant", detail)
+        raise problem(422, "tenant-invalid", "No usable tenant", detail)
     return tenant

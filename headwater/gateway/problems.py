@@ -16,7 +16,7 @@ from schemas.codec import SchemaError
 from schemas.queries import AnswerWithheld
 from streams.errors import StreamsError, TooManyQuestionsError
 
-__all__ = ["MEDIA_TYPE", "Problem", "add_handlers", "of_error", "of_withheld"]
+__all__ = ["MEDIA_TYPE", "add_handlers", "members_of", "of_error", "of_withheld", "problem"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:headwater:problem:"
@@ -35,47 +35,44 @@ _WITHHELD: Final[Mapping[str, tuple[int, str, str]]] = {
 _log = logging.getLogger(__name__)
 
 
-class Problem(HTTPException):
-    """A refusal. Raise it anywhere below a route.
+def problem(status: int, kind: str, title: str, detail: str, headers: Mapping[str, str] | None = None) -> HTTPException:
+    """A refusal, to be raised anywhere below a route.
 
-    >>> Problem(404, "tenant-unknown", "No such tenant", "wanted a tenant with documents").content()["type"]
+    >>> problem(404, "tenant-unknown", "No such tenant", "wanted a tenant with documents").detail["type"]
     'urn:headwater:problem:tenant-unknown'
     """
-
-    def __init__(
-        self, status: int, kind: str, title: str, detail: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(status, detail, dict(headers) if headers else None)
-        self.kind = kind
-        self.title = title
-
-    def content(self, request_id: str = "", instance: str = "") -> dict[str, Any]:
-        """The members of the document."""
-        about = TYPE_PREFIX + self.kind if self.kind else "about:blank"
-        members = {"type": about, "title": self.title, "status": self.status_code, "detail": str(self.detail)}
-        if instance:
-            members["instance"] = instance
-        if request_id:
-            members["request_id"] = request_id
-        return members
+    members = {"type": TYPE_PREFIX + kind, "title": title, "status": status, "detail": detail}
+    return HTTPException(status, members, dict(headers) if headers else None)
 
 
-def of_withheld(withheld: AnswerWithheld) -> Problem:
+def members_of(error: StarletteHTTPException, request_id: str = "", instance: str = "") -> dict[str, Any]:
+    """The members of the document that tells of a refusal, ours or the framework's."""
+    detail: Any = error.detail
+    plain = {"type": "about:blank", "title": str(detail), "status": error.status_code, "detail": str(detail)}
+    members = dict(detail) if isinstance(detail, dict) else plain
+    if instance:
+        members["instance"] = instance
+    if request_id:
+        members["request_id"] = request_id
+    return members
+
+
+def of_withheld(withheld: AnswerWithheld) -> HTTPException:
     """An answer that was withheld for a reason which is an error to the one who asked over HTTP."""
     status, kind, title = _WITHHELD.get(withheld.reason, (502, "withheld", "No answer, for a reason unknown here"))
-    return Problem(status, kind, title, withheld.message, _retry_after(status))
+    return problem(status, kind, title, withheld.message, _retry_after(status))
 
 
-def of_error(error: Exception) -> Problem:
+def of_error(error: Exception) -> HTTPException:
     """An error of the rooms below, as what it means to a client."""
-    if isinstance(error, Problem):
+    if isinstance(error, HTTPException):
         return error
     if isinstance(error, TooManyQuestionsError):
         headers = {"Retry-After": str(max(1, round(error.retry_after_s)))}
-        return Problem(503, "too-many-questions", "Too many questions wait", str(error), headers)
+        return problem(503, "too-many-questions", "Too many questions wait", str(error), headers)
     if isinstance(error, StreamsError | AdapterError | SchemaError):
-        return Problem(503, "unavailable", "A part of the platform is away", str(error), _retry_after(503))
-    return Problem(500, "internal", "An error of the gateway", "See the gateway's log for this request id.")
+        return problem(503, "unavailable", "A part of the platform is away", str(error), _retry_after(503))
+    return problem(500, "internal", "An error of the gateway", "See the gateway's log for this request id.")
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -83,7 +80,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(StarletteHTTPException)
     async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
-        return respond(request, error if isinstance(error, Problem) else _of_http(error))
+        return respond(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -101,23 +98,19 @@ def add_handlers(app: FastAPI) -> None:
         return respond(request, of_error(error))
 
 
-def respond(request: Request, problem: Problem) -> JSONResponse:
-    """The response of a problem."""
-    content = problem.content(str(request.scope.get("headwater.request_id", "")), request.url.path)
-    return JSONResponse(content, problem.status_code, dict(problem.headers or {}), MEDIA_TYPE)
+def respond(request: Request, refusal: StarletteHTTPException) -> JSONResponse:
+    """The response of a refusal."""
+    content = members_of(refusal, str(request.scope.get("headwater.request_id", "")), request.url.path)
+    return JSONResponse(content, refusal.status_code, dict(refusal.headers or {}), MEDIA_TYPE)
 
 
-def _of_http(error: StarletteHTTPException) -> Problem:
-    return Problem(error.status_code, "", str(error.detail), str(error.detail), error.headers)
-
-
-def _of_invalid(error: RequestValidationError) -> Problem:
+def _of_invalid(error: RequestValidationError) -> HTTPException:
     """400 for what is no JSON, 422 for JSON that says something else than is wanted."""
     found = error.errors()
     if any(each.get("type") == "json_invalid" for each in found):
-        return Problem(400, "json-invalid", "The body is not JSON", f"wanted JSON, got: {found[0].get('ctx', {})}")
+        return problem(400, "json-invalid", "The body is not JSON", f"wanted JSON, got: {found[0].get('ctx', {})}")
     detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
-    return Problem(422, "body-invalid", "The request is not what is wanted", detail)
+    return problem(422, "body-invalid", "The request is not what is wanted", detail)
 
 
 def _retry_after(status: int) -> dict[str, str] | None:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headwater.gateway import metrics
-from headwater.gateway.problems import Problem
+from headwater.gateway.problems import problem
 from processors.ports import Clock, Ids
 
 __all__ = ["BodyLimit", "RequestIds"]
@@ -75,9 +76,9 @@ class BodyLimit:
         await self._app(scope, bounded, send)
 
 
-def _too_large(limit: int, declared: str) -> Problem:
+def _too_large(limit: int, declared: str) -> HTTPException:
     detail = f"wanted a body of at most {limit} bytes, got {declared or 'more'}; split it, or publish it from a folder"
-    return Problem(413, "body-too-large", "The body is too large", detail, {"Connection": "close"})
+    return problem(413, "body-too-large", "The body is too large", detail, {"Connection": "close"})
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -25,6 +25,8 @@ from streams.probe import probe
 
 __all__ = ["BrokerSpec", "KafkaBroker"]
 
+# Only the first of Java's two compilers: most of what a start runs is never run often enough for the second to pay.
+_QUICK: Final = ("-XX:TieredStopAtLevel=1",)
 _LOG_SETTINGS: Final = Path(__file__).with_name("log4j2.properties")
 _FORMAT_TIMEOUT_S: Final = 60.0
 _STOP_GRACE_S: Final = 20.0
@@ -71,7 +73,10 @@ log.cleaner.dedupe.buffer.size=16777216
 
 @dataclass(frozen=True)
 class BrokerSpec:
-    """Where a broker lives and what it may take; a port of 0 means the one used last time, or any free one."""
+    """Where a broker lives and what it may take; a port of 0 means the one used last time, or any free one.
+
+    `quick` halves the work of a start and lowers the throughput that a long run reaches: for demos and tests.
+    """
 
     folder: Path
     cache_folder: Path
@@ -81,6 +86,7 @@ class BrokerSpec:
     heap_mb: int = 512
     node_id: int = 1
     detached: bool = False
+    quick: bool = False
     least_free_bytes: int = _LEAST_FREE_BYTES
     ready_timeout_s: float = 60.0
 
@@ -146,7 +152,8 @@ class KafkaBroker:
         self._choose_ports()
         settings = self._write_settings()
         self._format(java, jars, settings)
-        command = _command(java, jars, self.spec.heap_mb, "kafka.Kafka", str(settings))
+        options = _QUICK if self.spec.quick else ()
+        command = _command(java, jars, self.spec.heap_mb, *options, "kafka.Kafka", str(settings))
         self._child.spec = replace(self._child.spec, command=command)
         self._child.start()
 
@@ -221,7 +228,7 @@ class KafkaBroker:
     def _format(self, java: Java, jars: Path, settings: Path) -> None:
         if (self.data_folder / "meta.properties").exists():
             return
-        tool = ("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(settings))
+        tool = (*_QUICK, "kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(settings))
         try:
             done = subprocess.run(
                 _command(java, jars, self.spec.heap_mb, *tool),

@@ -223,6 +223,7 @@ def _broker_spec(spec: StackSpec) -> BrokerSpec:
         port=spec.kafka_port,
         heap_mb=spec.heap_mb,
         detached=spec.detached,
+        quick=spec.quick,
         ready_timeout_s=spec.ready_timeout_s,
     )
 

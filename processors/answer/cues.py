@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final, Literal
 
-from processors.answer.words import STOP_WORDS, stem, word_list, words
+from processors.answer.words import STOP_WORDS, stem, stems, word_list, words
 
-Kind = Literal["time", "number", "person", "place", "reason", "open"]
+Kind = Literal["time", "count", "measure", "person", "place", "reason", "open"]
 
 # Tried in this order, on the question's words with a space on either side: the first that fits is the kind.
 _ASKS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("time", re.compile(r" (?:when|(?:what|which) (?:year|date|day|month|century|decade|time)) ")),
     (
-        "number",
+        "count",
+        re.compile(r" (?:how (?:many|much|often)|(?:what|which) (?:percent|percentage|number|amount|share|fraction)) "),
+    ),
+    (
+        "measure",
         re.compile(
-            r" (?:how (?:many|much|long|old|far|often|tall|high|large|big|deep|wide|fast|heavy|hot|cold|late|soon)"
-            r"|(?:what|which) (?:percent|percentage|per cent|number|amount|proportion|share|age|size|fraction|rate)) "
+            r" (?:how (?:long|old|far|tall|high|large|big|deep|wide|thick|fast|heavy|hot|cold|late|soon|steep|strong)"
+            r"|(?:what|which) (?:age|size|rate|length|height|depth|width|weight|speed|temperature|price|distance)) "
         ),
     ),
     ("person", re.compile(r" (?:who|whom|whose) ")),
@@ -29,6 +34,7 @@ _ASKS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ),
     ("reason", re.compile(r" why | (?:what|which) (?:caused|causes|cause|reason|reasons) | reason (?:for|why) ")),
 )
+_COUNTED: Final = re.compile(r" how (?:many|much) (?:more |of the |of )?(\w+)")
 _TIME: Final = re.compile(
     r"\d|\b(?:january|february|march|april|may|june|july|august|september|october|november|december|centur(?:y|ies)"
     r"|decades?|(?:mon|tues|wednes|thurs|fri|satur|sun)day|today|ago|spring|summer|autumn|winter)\b"
@@ -42,37 +48,72 @@ _NUMBER_WORDS: Final = word_list(
     eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half third
     quarter dozen once twice"""
 )
+_YEAR: Final = re.compile(r"(?:1\d|20)\d\d")
+# How far behind its number a counted thing may stand: "431 of the people", "sixty very small boats".
+REACH: Final = 4
 _LETTERS: Final = re.compile(r"\b[^\W\d_][\w'’-]*")
 _OPENS_SENTENCE: Final = re.compile(r"(?:^|[.!?:;\"“])\s*$")
 
 
-def kind_of(question: str) -> Kind:
-    """What a question asks for.
+@dataclass(frozen=True)
+class Asked:
+    """What a question asks for: its kind, its own stems, its names and numbers, and what is to be counted."""
 
-    >>> [kind_of(question) for question in ("In what year was it?", "How many are there?", "What is it?")]
-    ['time', 'number', 'open']
+    kind: Kind
+    stems: frozenset[str]
+    particulars: frozenset[str]
+    counted: str = ""
+
+
+def asked(question: str) -> Asked:
+    """Reads a question for its cues.
+
+    >>> found = asked("How many people died in Ohio?")
+    >>> found.kind, found.counted, sorted(found.particulars)
+    ('count', 'person', ['ohio'])
     """
     text = f" {' '.join(words(question))} "
-    return next((kind for kind, asks in _ASKS if asks.search(text)), "open")
+    kind = next((kind for kind, asks in _ASKS if asks.search(text)), "open")
+    counted = _COUNTED.search(text)
+    numbers = {stem(word) for word in words(question) if word[0].isdigit()}
+    return Asked(
+        kind=kind,
+        stems=frozenset(stems(question)),
+        particulars=names(question) | numbers,
+        counted=stem(counted.group(1)) if counted and counted.group(1) not in STOP_WORDS else "",
+    )
 
 
-def fits(kind: Kind, sentence: str, asked: frozenset[str]) -> float:
-    """How well a sentence could answer a question of a kind, 0 to 1; 0.5 where the kind says nothing.
+def fits(asked: Asked, sentence: str) -> float:
+    """How well a sentence could answer, by the kind of thing it holds, 0 to 1; 0.5 where the kind says nothing.
 
-    `asked` are the stems of the question: what it says itself is not what it asks for.
+    What the question says itself is not what it asks for.
     """
-    if kind == "open":
+    if asked.kind == "open":
         return 0.5
-    if kind == "time":
+    if asked.kind == "time":
         return float(bool(_TIME.search(sentence.lower())))
-    if kind == "reason":
+    if asked.kind == "reason":
         return float(bool(_REASON.search(sentence.lower())))
-    if kind == "number":
-        return float(any(_is_number(word) and stem(word) not in asked for word in words(sentence)))
-    if names(sentence) - asked:
+    if asked.kind in ("count", "measure"):
+        return _numbers(asked, sentence)
+    if names(sentence) - asked.stems:
         return 1.0
-    opening = names(sentence, opening=True) - asked
-    return (0.7 if kind == "person" else 0.5) if opening else 0.0
+    opening = names(sentence, opening=True) - asked.stems
+    return (0.7 if asked.kind == "person" else 0.5) if opening else 0.0
+
+
+def _numbers(asked: Asked, sentence: str) -> float:
+    """1 for a number of what is counted, or a number that is no year; 0.5 for any other number."""
+    said = words(sentence)
+    best = 0.0
+    for position, word in enumerate(said):
+        if not (word[0].isdigit() or word in _NUMBER_WORDS) or stem(word) in asked.stems:
+            continue
+        following = {stem(each) for each in said[position + 1 : position + 1 + REACH]}
+        right = asked.counted in following if asked.counted else not _YEAR.fullmatch(word)
+        best = max(best, 1.0 if right else 0.5)
+    return best
 
 
 def names(text: str, *, opening: bool = False) -> frozenset[str]:
@@ -88,12 +129,3 @@ def names(text: str, *, opening: bool = False) -> frozenset[str]:
         and (word := found.group().lower().strip("'’-")) not in STOP_WORDS
         and (opening or not _OPENS_SENTENCE.search(text, 0, found.start()))
     )
-
-
-def particulars(question: str) -> frozenset[str]:
-    """Stems of what a question is about in particular: its names and numbers. Sources without them are beside it."""
-    return names(question) | {stem(word) for word in words(question) if word[0].isdigit()}
-
-
-def _is_number(word: str) -> bool:
-    return word[0].isdigit() or word in _NUMBER_WORDS

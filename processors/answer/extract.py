@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp
 from typing import Final
 
-from processors.answer.cues import fits, kind_of, particulars
+from processors.answer.cues import Asked, asked, fits
 from processors.answer.sentences import Span, sentences
 from processors.answer.words import coverage, rarity, stems, word_list, words
 from processors.ports import Ranker
 from schemas.queries import Sentence, Source
 
 MOST_SENTENCES: Final = 3
-# The ranker reads this many of the sentences that look best by their words; reading more found nothing more.
-RANKED: Final = 12
+# The ranker reads this many of the sentences that look best by their words; reading more found next to nothing more.
+RANKED: Final = 8
 # A sentence this far below the best (in units of the score below) is not quoted beside it.
 MARGIN: Final = 0.8
 # Weights of a sentence's score, fitted on labelled questions (softmax regression; docs/adr/0005): what it says, what it
-# and its surroundings say, whether it holds the kind of thing asked for, and how well its passage was ranked.
-COVERED: Final = 1.7
-COVERED_AROUND: Final = 4.6
-FITTING: Final = 2.1
-PASSAGE: Final = 2.4
-RELEVANT: Final = 10.5
+# and its surroundings say, whether it holds the kind of thing asked for, how well its passage was ranked, and what the
+# ranker makes of it alone and together with the sentence before it.
+COVERED: Final = 3.4
+COVERED_AROUND: Final = 2.2
+FITTING: Final = 2.3
+PASSAGE: Final = 1.9
+RELEVANT: Final = 6.2
+RELEVANT_AFTER: Final = 9.9
 # Confidence: logistic regression on the same questions, with unanswerable ones of both kinds (near the topic, off it).
-SURE_BY_RELEVANCE: Final = 10.3
-SURE_BY_PARTICULARS: Final = 1.3
-UNSURE: Final = 7.6
+SURE_BY_RELEVANCE: Final = 10.5
+SURE_BY_PARTICULARS: Final = 1.1
+UNSURE: Final = 7.9
 # Below this the writer says nothing at all: no bar of any deployment should let it pass.
 LEAST_CONFIDENCE: Final = 0.05
 HEADING_WORDS: Final = 8
@@ -62,75 +64,81 @@ class _Candidate:
 def extract(question: str, sources: Sequence[Source], ranker: Ranker) -> Evidence:
     """The one to three sentences that answer a question best; none where the sources hold nothing near it.
 
-    1. Every sentence is scored by its words: those of the question, weighted by rarity, and the kind asked for.
-    2. The ranker scores the best of them, and the question itself: its own score makes the others comparable.
+    1. Every sentence is scored by its words: those of the question, weighted by rarity, and the kind of thing asked for.
+    2. The ranker scores the best of them, alone and after the sentence before, which often names what they speak of.
     3. The best is quoted, with those close to it, and with the sentence before it where it points back to that.
     """
-    candidates = _by_words(question, sources)
-    best = _by_meaning(question, sorted(candidates, key=lambda each: -each.score)[:RANKED], ranker)
+    wanted = asked(question)
+    found = sorted(_by_words(wanted, sources), key=lambda each: -each.score)[:RANKED]
+    best = _by_meaning(question, found, ranker)
     if not best:
         return Evidence((), 0.0)
-    confidence = _confidence(question, best)
+    confidence = _confidence(wanted, best)
     if confidence < LEAST_CONFIDENCE:
         return Evidence((), confidence)
     return Evidence(tuple(_quoted(best)), confidence)
 
 
-def _by_words(question: str, sources: Sequence[Source]) -> list[_Candidate]:
+def _by_words(wanted: Asked, sources: Sequence[Source]) -> list[_Candidate]:
     """Step 1."""
     found = [(source, sentences(source.passage.text)) for source in sources]
     weight = rarity(span.text for _, spans in found for span in spans)
     order = sorted(sources, key=lambda source: -source.passage.score)
     place = {source.number: position for position, source in enumerate(order)}
-    asked = frozenset(stems(question))
     return [
-        candidate
+        replace(candidate, score=candidate.score + PASSAGE / (1 + place[source.number]))
         for source, spans in found
-        for candidate in _of_source(question, source, spans, weight, asked, place[source.number])
+        for candidate in _of_source(wanted, source, spans, weight)
     ]
 
 
 def _of_source(
-    question: str, source: Source, spans: Sequence[Span], weight: Mapping[str, float], asked: frozenset[str], place: int
-) -> list[_Candidate]:
-    kind = kind_of(question)
+    wanted: Asked, source: Source, spans: Sequence[Span], weight: Mapping[str, float]
+) -> Iterator[_Candidate]:
+    """The sentences of a source but not its headings, which are context for what follows them."""
     around = {word for heading in (source.passage.title, *source.passage.heading_path) for word in stems(heading)}
-    before: list[str] = []
-    candidates = []
+    before: Span | None = None
     for position, span in enumerate(spans):
         held = stems(span.text)
         if _is_heading(span.text):
             around.update(held)
+            before = None
             continue
+        nearby = {*held, *around, *(stems(before.text) if before else ())}
         score = (
-            COVERED * coverage(asked, held, weight)
-            + COVERED_AROUND * coverage(asked, {*held, *before, *around}, weight)
-            + FITTING * fits(kind, span.text, asked)
-            + PASSAGE / (1 + place)
+            COVERED * coverage(wanted.stems, held, weight)
+            + COVERED_AROUND * coverage(wanted.stems, nearby, weight)
+            + FITTING * fits(wanted, span.text)
         )
-        before = held
-        earlier = spans[position - 1] if position and not _is_heading(spans[position - 1].text) else None
-        candidates.append(_Candidate(source, position, span, score, before=earlier))
-    return candidates
+        yield _Candidate(source, position, span, score, before=before)
+        before = span
 
 
 def _by_meaning(question: str, candidates: Sequence[_Candidate], ranker: Ranker) -> list[_Candidate]:
-    """Step 2. Best first."""
+    """Step 2, best first. The question's own score is the measure, so that scores mean the same in every call."""
     if not candidates:
         return []
-    own, *scores = ranker.score(question, [question, *(each.span.text for each in candidates)])
-    ranked = []
-    for candidate, score in zip(candidates, scores, strict=True):
-        relevance = max(0.0, min(1.0, score / own)) if own > 0 else 0.0
-        ranked.append(replace(candidate, score=candidate.score + RELEVANT * relevance, relevance=relevance))
+    alone = [each.span.text for each in candidates]
+    after = [f"{each.before.text} {each.span.text}" if each.before else each.span.text for each in candidates]
+    texts = list(dict.fromkeys([question, *alone, *after]))
+    scores = dict(zip(texts, ranker.score(question, texts), strict=True))
+    own = scores[question]
+    relevance = {text: max(0.0, min(1.0, score / own)) if own > 0 else 0.0 for text, score in scores.items()}
+    ranked = [
+        replace(
+            each,
+            score=each.score + RELEVANT * relevance[one] + RELEVANT_AFTER * relevance[two],
+            relevance=max(relevance[one], relevance[two]),
+        )
+        for each, one, two in zip(candidates, alone, after, strict=True)
+    ]
     return sorted(ranked, key=lambda each: -each.score)
 
 
-def _confidence(question: str, best: Sequence[_Candidate]) -> float:
-    asked = particulars(question)
+def _confidence(wanted: Asked, best: Sequence[_Candidate]) -> float:
     first = best[0].source.passage
     held = {word for text in (first.text, first.title, *first.heading_path) for word in stems(text)}
-    share = coverage(asked, held) if asked else 1.0
+    share = coverage(wanted.particulars, held) if wanted.particulars else 1.0
     relevance = max(each.relevance for each in best)
     return 1 / (1 + exp(UNSURE - SURE_BY_RELEVANCE * relevance - SURE_BY_PARTICULARS * share))
 

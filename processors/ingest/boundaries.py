@@ -2,23 +2,21 @@
 
 How a document is cut (`StructureSplitter.split`):
 1. A heading travels with what follows it.
-2. A block that fits and is long enough to be found by itself is a chunk.
-3. A block that is too long is cut at sentences (prose) or lines (tables, code, lists), and its parts are packed.
-4. Runs of small blocks between those are packed up to the target.
-5. A tiny leftover joins its neighbour in the same section, where it fits.
+2. A block that is too long is cut at sentences (prose) or lines (tables, code, lists); any other stays whole.
+3. These units are packed (`processors/ingest/packing.py`): small ones together, large ones by themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, takewhile
+from itertools import takewhile
 from typing import Any, Final
 
-from processors.ingest.formats import GAP
-from processors.ingest.packing import Priority, packed, priority_of
-from processors.ingest.sentences import fitting_spans, line_spans, sentence_spans
-from schemas.documents import Block, BlockKind, Chunk
+from processors.ingest.formats import parsed_text
+from processors.ingest.packing import Bounds, Mark, packed
+from processors.ingest.sentences import Span, fitting_spans, line_spans, sentence_spans
+from schemas.documents import Block, Chunk
 
 __all__ = ["SPLITTER_VERSION", "StructureSplitter"]
 
@@ -27,10 +25,12 @@ SPLITTER_VERSION: Final = "s1"
 
 # A word of 100 letters is one token to WordPiece; characters bound what tokens don't.
 CHARS_PER_TOKEN: Final = 8
-# Shares of the target: from the first on a block is a chunk by itself; what is below the second joins a neighbour.
-ALONE_SHARE: Final = 1 / 3
-TINY_SHARE: Final = 1 / 6
-HEADING_RANKS: Final = 7
+# Shares of the target. With both, chunks of small paragraphs are two thirds of it on average, and of 1,000 edits
+# of one paragraph about 4 change three chunks, none more (`docs/adr/0004-chunk-boundaries.md` has the figures).
+SPACING_SHARE: Final = 1 / 2
+LEAST_SHARE: Final = 1 / 4
+HEADING_LEVELS: Final = 6
+PROSE: Final = ("paragraph", "heading", "UNKNOWN")
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,8 @@ class Unit:
     start: int
     end: int
     tokens: int
-    priority: Priority
-    kind: BlockKind
-    paths: tuple[tuple[str, ...], ...]
-    page: int | None
-    part: bool = False
-
-    @property
-    def opens_section(self) -> bool:
-        return self.priority[0] > 0
-
-
-Group = list[Unit]
+    mark: Mark
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -82,125 +72,82 @@ class StructureSplitter:
         object.__setattr__(self, "fingerprint", words)
 
     def split(self, blocks: Sequence[Any]) -> list[Chunk]:
-        """The chunks in reading order. `text` is the parsed text from `start` to `end`, character for character."""
-        text = _text(blocks)
-        groups = [group for run in self._runs(self._units(blocks, text)) for group in self._packed(run, text)]
-        return [self._chunk(ordinal, group, text) for ordinal, group in enumerate(self._tidied(groups, text))]
-
-    def _units(self, blocks: Sequence[Block], text: str) -> Iterator[Unit]:
-        """1 and 3: headings joined to what follows, long blocks in parts."""
-        waiting: list[Block] = []
-        for block in blocks:
-            if block.kind == "heading":
-                if waiting and not self._fits(text[waiting[0].start : block.end]):
-                    yield from self._parts(waiting.pop(), waiting, text)
-                    waiting = []
-                waiting.append(block)
-                continue
-            yield from self._parts(block, waiting, text)
-            waiting = []
-        if waiting:
-            yield from self._parts(waiting.pop(), waiting, text)
-
-    def _parts(self, block: Block, headings: Sequence[Block], text: str) -> Iterator[Unit]:
-        """The units of one block; the headings before it belong to the first."""
-        if self._fits(text[block.start : block.end]):
-            spans = [(block.start, block.end)]
-        else:
-            cut = sentence_spans if block.kind in ("paragraph", "heading", "UNKNOWN") else line_spans
-            fine = (span for rough in cut(block.text) for span in fitting_spans(block.text, rough, self._fits))
-            spans = [(block.start + a, block.start + b) for a, b in fine]
-        part = len(spans) > 1
-        start, end = spans[0]
-        if headings and self._fits(text[headings[0].start : end]):
-            yield self._unit([*headings, block], (headings[0].start, end), text, part)
-        else:
-            for heading in headings:
-                yield self._unit([heading], (heading.start, heading.end), text, False)
-            yield self._unit([block], (start, end), text, part)
-        for span in spans[1:]:
-            yield self._unit([block], span, text, part)
-
-    def _unit(self, blocks: Sequence[Block], span: tuple[int, int], text: str, part: bool) -> Unit:
-        first = blocks[0]
-        own = text[span[0] : span[1]]
-        opens = first.kind == "heading" and span[0] == first.start
-        rank = max(1, HEADING_RANKS - first.level) if opens else 0
-        return Unit(
-            start=span[0],
-            end=span[1],
-            tokens=self.count(own),
-            priority=priority_of(own, rank),
-            kind=blocks[-1].kind,
-            paths=tuple(block.heading_path for block in blocks),
-            page=first.page,
-            part=part,
-        )
-
-    def _runs(self, units: Iterator[Unit]) -> Iterator[Group]:
-        """2, 3, 4: blocks that stand alone, the parts of one long block, and runs of small blocks."""
-        alone = self.target_tokens * ALONE_SHARE
-        numbered = groupby(enumerate(units), key=lambda item: self._run_of(item[1], item[0], alone))
-        for _, run in numbered:
-            yield [unit for _, unit in run]
-
-    @staticmethod
-    def _run_of(unit: Unit, position: int, alone: float) -> tuple[str, int | tuple[str, ...]]:
-        if unit.part:
-            return "part", 0
-        return ("alone", position) if unit.tokens >= alone else ("small", 0)
-
-    def _packed(self, run: Group, text: str) -> Iterator[Group]:
-        limit = self.max_tokens if run[0].part else self.target_tokens
+        """The chunks in reading order, not named yet. `text` is the parsed text from `start` to `end`, verbatim."""
+        text = parsed_text(blocks)
+        units = list(self._units(blocks, text))
+        bounds = Bounds(self.max_tokens, self.target_tokens * SPACING_SHARE, self.target_tokens * LEAST_SHARE)
 
         def fits(start: int, end: int) -> bool:
-            tokens = sum(unit.tokens for unit in run[start:end])
-            return tokens <= limit and self._fits(text[run[start].start : run[end - 1].end])
+            return self._fits(text[units[start].start : units[end - 1].end])
 
-        sizes = [unit.tokens for unit in run]
-        least = int(self.target_tokens * ALONE_SHARE)
-        for start, end in packed(sizes, [unit.priority for unit in run], fits, least):
-            yield run[start:end]
+        ranges = packed([unit.tokens for unit in units], [unit.mark for unit in units], bounds, fits)
+        return [self._chunk(ordinal, units[a:b], text) for ordinal, (a, b) in enumerate(ranges)]
 
-    def _tidied(self, groups: Sequence[Group], text: str) -> list[Group]:
-        """5: no chunk of three words where its neighbour has room."""
-        tidy: list[Group] = []
-        joins = False
-        for at, group in enumerate(groups):
-            if joins:
-                tidy[-1] = [*tidy[-1], *group]
-                joins = False
+    def _units(self, blocks: Sequence[Block], text: str) -> Iterator[Unit]:
+        """1: headings wait for what follows; those that can't travel any further stand by themselves."""
+        waiting: list[Block] = []
+        for block in blocks:
+            if block.kind != "heading":
+                yield from self._block(block, waiting, text)
+                waiting = []
                 continue
-            after = groups[at + 1] if at + 1 < len(groups) else None
-            joins = after is not None and self._tiny(group) and self._may_join(group, after, text)
-            if not joins and tidy and self._tiny(group) and self._may_join(tidy[-1], group, text):
-                tidy[-1] = [*tidy[-1], *group]
-                continue
-            tidy.append(group)
-        return tidy
+            if waiting and not self._fits(text[waiting[0].start : block.end]):
+                yield from self._block(waiting.pop(), waiting, text)
+                waiting = []
+            waiting.append(block)
+        if waiting:
+            yield from self._block(waiting.pop(), waiting, text)
 
-    def _tiny(self, group: Group) -> bool:
-        return sum(unit.tokens for unit in group) < self.target_tokens * TINY_SHARE
+    def _block(self, block: Block, headings: Sequence[Block], text: str) -> Iterator[Unit]:
+        """2: the units of one block; the headings before it belong to the first."""
+        spans = self._spans(block, text)
+        size = sum(self.count(text[a:b]) for a, b in spans)
+        start, end = spans[0]
+        if headings and self._fits(text[headings[0].start : end]):
+            yield self._unit((*headings, block), (headings[0].start, end), text, size)
+        else:
+            for heading in headings:
+                yield from self._block(heading, (), text)
+            yield self._unit((block,), (start, end), text, size)
+        for span in spans[1:]:
+            yield self._unit((block,), span, text)
 
-    def _may_join(self, group: Group, after: Group, text: str) -> bool:
-        return not after[0].opens_section and self._fits(text[group[0].start : after[-1].end])
+    def _spans(self, block: Block, text: str) -> list[Span]:
+        if self._fits(text[block.start : block.end]):
+            return [(block.start, block.end)]
+        cut = sentence_spans if block.kind in PROSE else line_spans
+        return [
+            (block.start + a, block.start + b)
+            for rough in cut(block.text)
+            for a, b in fitting_spans(block.text, rough, self._fits)
+        ]
+
+    def _unit(self, blocks: tuple[Block, ...], span: Span, text: str, size: int | None = None) -> Unit:
+        """A unit over a span. `size` is that of the whole block where the unit begins one."""
+        own = text[span[0] : span[1]]
+        tokens = max(1, self.count(own))
+        first = blocks[0]
+        rank = -1
+        if span[0] == first.start:
+            rank = max(1, HEADING_LEVELS + 1 - first.level) if first.kind == "heading" else 0
+        return Unit(span[0], span[1], tokens, Mark(own, size or tokens, rank), blocks)
 
     def _fits(self, text: str) -> bool:
         return len(text) <= self.max_tokens * CHARS_PER_TOKEN and self.count(text) <= self.max_tokens
 
-    def _chunk(self, ordinal: int, group: Group, text: str) -> Chunk:
-        own = text[group[0].start : group[-1].end]
-        kinds = {unit.kind for unit in group}
+    def _chunk(self, ordinal: int, units: Sequence[Unit], text: str) -> Chunk:
+        own = text[units[0].start : units[-1].end]
+        kinds = {unit.blocks[-1].kind for unit in units}
         return Chunk(
             name="",
             ordinal=ordinal,
             text=own,
-            start=group[0].start,
-            end=group[-1].end,
+            start=units[0].start,
+            end=units[-1].end,
             tokens=self.count(own),
             kind=kinds.pop() if len(kinds) == 1 else "paragraph",
-            heading_path=_shared([path for unit in group for path in unit.paths]),
-            page=group[0].page,
+            heading_path=_shared([block.heading_path for unit in units for block in unit.blocks]),
+            page=units[0].blocks[0].page,
         )
 
 
@@ -208,8 +155,3 @@ def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """The headings that stand above all of several blocks."""
     levels = zip(*paths, strict=False)
     return tuple(level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels))
-
-
-def _text(blocks: Sequence[Block]) -> str:
-    """The parsed text, rebuilt from its blocks."""
-    return GAP.join(block.text for block in blocks)

@@ -1,61 +1,107 @@
 """Content-defined packing: which neighbours share a chunk, decided so that an edit moves next to nothing.
 
-A run that is too long is cut at its boundary of highest priority, then each part alike. A boundary's priority hangs on
-what follows it, not on where it stands; so an edit can only raise, lower, add or remove boundaries of its own, and
-every cut elsewhere is found again. Source: `docs/adr/0004-chunk-boundaries.md`.
+A chunk begins where its own text says so, not where the one before ends (`docs/adr/0004-chunk-boundaries.md`):
+1. A mark is an anchor if its hash is small for its size, or if a heading stands there. Anchors cut, outside blocks.
+2. A stretch between anchors that is too small gives up the lower of its two anchors, and joins its neighbour.
+3. A stretch that is too long is cut at its highest mark, of those that leave two short parts where there are any.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final
 
-__all__ = ["Priority", "packed", "priority_of"]
+__all__ = ["Bounds", "Mark", "packed"]
 
-Priority = tuple[int, bytes, bytes]
-"""Rank of the structure that begins here, then hash of the first words, then of the whole text."""
-
-# An edit mostly leaves the beginning of a paragraph alone, and then its boundary stays exactly where it was.
-FIRST_WORDS: Final = 5
+Range = tuple[int, int]
 _HASH_BYTES: Final = 8
+_HASH_RANGE: Final = 2 ** (8 * _HASH_BYTES)
 
 
-def priority_of(text: str, rank: int = 0) -> Priority:
-    """The priority of the boundary before a text. `rank` puts headings before everything else."""
-    return rank, _hash(" ".join(text.split()[:FIRST_WORDS])), _hash(text)
+@dataclass(frozen=True)
+class Mark:
+    """Where a chunk may begin. `size` is that of what begins here, `rank` that of the structure: headings are above 0,
+    the middle of a block below."""
+
+    text: str
+    size: int
+    rank: int = 0
+
+    @property
+    def hash(self) -> int:
+        return int.from_bytes(hashlib.blake2b(self.text.encode(), digest_size=_HASH_BYTES).digest(), "big")
+
+    def is_anchor(self, spacing: float) -> bool:
+        """Whether it cuts: one mark in every `spacing` of size on average, and surely where more begins than that."""
+        return self.rank > 0 or (self.rank == 0 and self.hash / _HASH_RANGE < self.size / spacing)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Sizes of what is packed: `most` is never exceeded, `least` is missed only where nothing else fits."""
+
+    most: int
+    spacing: float
+    least: float
 
 
 def packed(
-    sizes: Sequence[int], priorities: Sequence[Priority], fits: Callable[[int, int], bool], least: int
-) -> list[tuple[int, int]]:
-    """Ranges of neighbours, in order. `fits(i, j)`: whether i..j-1 may be one; `least`: below it a part is too small.
+    sizes: Sequence[int], marks: Sequence[Mark], bounds: Bounds, fits: Callable[[int, int], bool]
+) -> list[Range]:
+    """Ranges of neighbours, in order. `fits(i, j)` has the last word on whether i..j-1 may share a chunk.
 
-    >>> marks = [priority_of(word) for word in ("a", "b", "c", "d")]
-    >>> packed([5, 5, 5, 5], marks, lambda i, j: j - i <= 2, least=1)
-    [(0, 1), (1, 3), (3, 4)]
+    >>> marks = [Mark(word, size=5) for word in ("a", "b", "c", "d")]
+    >>> packed([5, 5, 5, 5], marks, Bounds(most=10, spacing=100, least=2), lambda i, j: True)
+    [(0, 2), (2, 4)]
     """
-    before = [0, *accumulate(sizes)]
-    todo = [(0, len(sizes))] if sizes else []
-    done = []
-    while todo:
-        start, end = todo.pop()
-        if end - start == 1 or fits(start, end):
-            done.append((start, end))
-            continue
-        cut = _highest(range(start + 1, end), priorities, before, least)
-        todo += [(cut, end), (start, cut)]
-    return done
+    if not sizes:
+        return []
+    stretch = _Stretches([0, *accumulate(sizes)], marks, bounds, fits)
+    return [part for start, end in pairwise(stretch.cuts()) for part in stretch.short_parts(start, end)]
 
 
-def _highest(candidates: range, priorities: Sequence[Priority], before: Sequence[int], least: int) -> int:
-    first, last = before[candidates[0] - 1], before[candidates[-1] + 1]
-    roomy = [at for at in candidates if before[at] - first >= least and last - before[at] >= least]
-    middle = (first + last) / 2
-    # Equal texts have equal priorities; the one nearest the middle keeps the parts even.
-    return max(roomy or candidates, key=lambda at: (priorities[at], -abs(before[at] - middle)))
+class _Stretches:
+    """One packing; positions are between things, 0 before the first."""
 
+    def __init__(
+        self, before: Sequence[int], marks: Sequence[Mark], bounds: Bounds, fits: Callable[[int, int], bool]
+    ) -> None:
+        self._before = before
+        self._bounds = bounds
+        self._fits = fits
+        self._keys = [(mark.is_anchor(bounds.spacing), mark.rank, mark.hash) for mark in marks]
 
-def _hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES).digest()
+    def cuts(self) -> list[int]:
+        """1 and 2: the anchors that stay, with both ends."""
+        last = len(self._keys)
+        anchors = [0, *(at for at in range(1, last) if self._keys[at][0]), last]
+        given_up = set()
+        for start, end in pairwise(anchors):
+            inner = [at for at in (start, end) if 0 < at < last]
+            if inner and self._size(start, end) < self._bounds.least:
+                given_up.add(min(inner, key=self._keys.__getitem__))
+        return [at for at in anchors if at not in given_up]
+
+    def short_parts(self, start: int, end: int) -> Iterator[Range]:
+        """3: parts that fit. A thing that is too long by itself stands alone."""
+        todo = [(start, end)]
+        while todo:
+            start, end = todo.pop()
+            if end - start == 1 or (self._size(start, end) <= self._bounds.most and self._fits(start, end)):
+                yield start, end
+                continue
+            cut = self._best_cut(start, end)
+            todo += [(cut, end), (start, cut)]
+
+    def _best_cut(self, start: int, end: int) -> int:
+        most, middle = self._bounds.most, (self._before[start] + self._before[end]) / 2
+        inside = range(start + 1, end)
+        both_fit = [at for at in inside if self._size(start, at) <= most and self._size(at, end) <= most]
+        # Equal texts have equal keys; the one nearest the middle keeps the parts even.
+        return max(both_fit or inside, key=lambda at: (self._keys[at], -abs(self._before[at] - middle)))
+
+    def _size(self, start: int, end: int) -> int:
+        return self._before[end] - self._before[start]

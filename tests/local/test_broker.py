@@ -24,7 +24,7 @@ DEADLINE_S = 20.0
 
 @pytest.fixture
 def spec(tmp_path: Path, cache_folder: Path) -> BrokerSpec:
-    return BrokerSpec(tmp_path / "a folder" / "kafka", cache_folder)
+    return BrokerSpec(tmp_path / "a folder" / "kafka", cache_folder, quick=True)
 
 
 def _write(broker: KafkaBroker, value: bytes) -> None:

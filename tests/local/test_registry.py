@@ -138,7 +138,7 @@ def test_when_the_request_is_wrong_then_confluents_code(
 def test_when_kafka_goes_and_the_registry_restarts_then_ids_stay(
     tmp_path: Path, cache_folder: Path, small_program: tuple[str, ...], connect: Connect
 ) -> None:
-    with KafkaBroker(BrokerSpec(tmp_path / "kafka", cache_folder)) as broker:
+    with KafkaBroker(BrokerSpec(tmp_path / "kafka", cache_folder, quick=True)) as broker:
         part = OwnPart(REGISTRY, tmp_path / "run")
         environment = (("HEADWATER_KAFKA__BOOTSTRAP", broker.bootstrap),)
         part.begin(choose_port("the registry"), environment, small_program)
@@ -165,7 +165,7 @@ def test_when_kafka_goes_and_the_registry_restarts_then_ids_stay(
 def test_when_a_second_registry_writes_then_the_first_is_fenced(
     tmp_path: Path, cache_folder: Path, small_program: tuple[str, ...], connect: Connect
 ) -> None:
-    with KafkaBroker(BrokerSpec(tmp_path / "kafka", cache_folder)) as broker:
+    with KafkaBroker(BrokerSpec(tmp_path / "kafka", cache_folder, quick=True)) as broker:
         environment = (("HEADWATER_KAFKA__BOOTSTRAP", broker.bootstrap),)
         old, new = OwnPart(REGISTRY, tmp_path / "old"), OwnPart(REGISTRY, tmp_path / "new")
         for part in (old, new):

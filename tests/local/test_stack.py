@@ -24,7 +24,7 @@ NAMES = ["kafka", "registry", "worker", "gateway"]
 
 @pytest.fixture
 def spec(tmp_path: Path, cache_folder: Path, small_program: tuple[str, ...]) -> Iterator[StackSpec]:
-    spec = StackSpec(tmp_path / "state", cache_folder, detached=False, program=small_program)
+    spec = StackSpec(tmp_path / "state", cache_folder, detached=False, quick=True, program=small_program)
     yield spec
     Stack(spec).down()
 

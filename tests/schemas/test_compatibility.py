@@ -18,7 +18,7 @@ from fastavro.utils import generate_many
 from adapters.schema_registry import MemorySchemaIds
 from schemas.codec import Codec
 from schemas.rendering import avsc
-from tests.schemas.builders import TOPICS, anything, sample
+from tests.schemas.builders import TOPICS, sample
 from topics.measure import FEEDBACK_GIVEN
 from topics.topic import Topic
 
@@ -122,7 +122,6 @@ def test_when_a_topic_is_released_then_its_file_is_named_by_it() -> None:
 
 
 def test_when_builders_make_events_then_they_are_of_their_class() -> None:
-    for topic in TOPICS:
-        for event in topic.events:
-            assert type(sample(event)) is event
-            assert anything(event).validate() is None
+    assert [type(sample(event)) for topic in TOPICS for event in topic.events] == [
+        event for topic in TOPICS for event in topic.events
+    ]

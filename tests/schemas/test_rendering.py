@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import avro.schema
 import fastavro
+import msgspec
 import pytest
 
 from schemas.documents import ChunkCreated, DocumentHead
@@ -109,10 +110,10 @@ def refused() -> list[tuple[str, Any, str]]:
 def test_when_a_type_has_no_form_then_the_error_names_the_field(
     hint: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    odd = type(Event)("Odd", (Event,), {"__annotations__": {"field": hint}, "__module__": __name__}, kw_only=True)
+    odd = msgspec.defstruct("Odd", [("field", hint)], bases=(Event,), module=__name__, frozen=True, kw_only=True)
     monkeypatch.setattr(sys.modules[__name__], "Odd", odd, raising=False)
     with pytest.raises(RenderingError, match=message):
-        render((odd,))
+        render((cast("type[Event]", odd),))
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)

@@ -118,7 +118,9 @@ class Bench:
     def comments(self, topic: Topic[Any], count: int) -> list[str]:
         """What the copied events say, in order."""
         events = [self.codec.decode(message.value(), topic.events) for message in self.read(topic.name, count)]
-        return [event.comment if isinstance(event, FeedbackGiven) else str(getattr(event, "target", "")) for event in events]
+        return [
+            event.comment if isinstance(event, FeedbackGiven) else str(getattr(event, "target", "")) for event in events
+        ]
 
 
 @contextmanager

@@ -53,7 +53,9 @@ def test_when_a_completion_is_of_an_old_epoch_then_it_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(("committed", "resume"), [(None, 4), (7, 7)])
-def test_when_work_failed_then_it_resumes_at_the_commit_or_the_first_delivery(committed: int | None, resume: int) -> None:
+def test_when_work_failed_then_it_resumes_at_the_commit_or_the_first_delivery(
+    committed: int | None, resume: int
+) -> None:
     ledger = OffsetLedger()
     epoch = ledger.assign(PLACE)
     ledger.deliver(PLACE, 4)

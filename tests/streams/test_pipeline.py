@@ -149,7 +149,9 @@ def test_when_a_batch_step_rejects_one_then_the_others_go_on(codec: Codec) -> No
     def whole(events: Sequence[FeedbackGiven]) -> list[list[Event] | Reject]:
         return [Reject("odd") if event.comment == "odd" else [event] for event in events]
 
-    done = pipeline(codec, Hop((SOURCE,), whole, (MIDDLE,))).process([record(codec, "even", 0), record(codec, "odd", 1)])
+    done = pipeline(codec, Hop((SOURCE,), whole, (MIDDLE,))).process(
+        [record(codec, "even", 0), record(codec, "odd", 1)]
+    )
     assert [[out.topic for out in one] for one in done.outgoing] == [[MIDDLE.name], [SOURCE.dead_letters]]
     assert done.rejected == [1]
 

@@ -1,0 +1,40 @@
+"""The read-time fence: what a search found counts only if its document's current head says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from processors.ports import IndexObject
+from schemas.documents import DocumentHead
+from schemas.queries import Query
+
+__all__ = ["Fence", "principals"]
+
+
+def principals(query: Query) -> frozenset[str]:
+    """Everyone as whom the asker may read: everybody, each of the groups, the user.
+
+    >>> sorted(principals(Query(query_id="q", question="?", user="ada", groups=("group:ops",))))
+    ['*', 'group:ops', 'user:ada']
+    """
+    own = {f"user:{query.user}"} if query.user else set()
+    return frozenset({"*", *query.groups, *own})
+
+
+class Fence:
+    """The heads as they are now and who asks. Use one per search: it decides for all of its candidates."""
+
+    def __init__(self, heads: Mapping[str, DocumentHead], asker: frozenset[str]) -> None:
+        self._heads = heads
+        readable = (head for head in heads.values() if not head.gone and not asker.isdisjoint(head.access))
+        self._listed = {head.document: {chunk.object_id for chunk in head.chunks} for head in readable}
+
+    def admits(self, found: IndexObject) -> bool:
+        """Whether its document's head lists the object and lets the asker read it. An unknown head means no."""
+        return found.object_id in self._listed.get(found.document, ())
+
+    def superseded(self, found: IndexObject) -> bool:
+        """Whether a newer version took the object's place: what that says, if the asker may read it, is to be found."""
+        if found.document not in self._listed or self.admits(found):
+            return False
+        return self._heads[found.document].version > found.version

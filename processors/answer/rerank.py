@@ -1,0 +1,91 @@
+"""Rerank: the ranker reads the best candidates; its scores, mixed with the fused ones, decide what is worth reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from math import isfinite
+from typing import Final
+
+from msgspec.structs import replace
+
+from processors.answer.fusion import z_scores
+from processors.answer.limits import RetrievalLimits
+from processors.ports import Clock, Ranker
+from schemas.queries import Passage, PassagesFound, PassagesRanked, Query, Usage
+
+__all__ = ["SKIPPED", "TAIL_SKIPPED", "rerank"]
+
+SKIPPED: Final = "rerank"
+"""The order is the fused one: there was no time to read, or the ranker failed."""
+
+TAIL_SKIPPED: Final = "rerank.tail"
+"""Only the best of the candidates were read: the rest stand behind them in fused order."""
+
+
+def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clock: Clock) -> Iterator[PassagesRanked]:
+    """Chooses the few passages to answer from, best first.
+
+    A call of the ranker can't be interrupted, so the time there is bounds what it is given to read. It may fail without
+    harm: the fused order is then used, and `degraded` says so.
+    """
+    readable = _readable(found, retrieval, clock)
+    wanted = max(1, min(retrieval.passages, found.query.max_passages))
+    began = clock.monotonic()
+    scores = _scored(ranker, found.query.question, [passage.text for passage in readable])
+    seconds = clock.monotonic() - began
+    rest = found.passages[len(scores) :]
+    ranked = [*_mixed(found.passages[: len(scores)], scores, retrieval.rank_weight), *rest]
+    yield PassagesRanked(
+        tenant=found.tenant,
+        query=found.query,
+        passages=tuple(ranked[:wanted]),
+        degraded=_degraded(found.passages, scores),
+        usage=_usage(ranker, seconds) if scores else (),
+    )
+
+
+def _readable(found: PassagesFound, retrieval: RetrievalLimits, clock: Clock) -> tuple[Passage, ...]:
+    """As many of the best as the ranker can read in time."""
+    room = _milliseconds(found.query, retrieval, clock) * retrieval.rank_chars_per_ms
+    sizes = accumulate(len(passage.text) for passage in found.passages)
+    return found.passages[: sum(size <= room for size in sizes)]
+
+
+def _milliseconds(query: Query, retrieval: RetrievalLimits, clock: Clock) -> int:
+    if not query.deadline_at:
+        return retrieval.rerank_deadline_ms
+    return min(retrieval.rerank_deadline_ms, max(0, query.deadline_at - clock.now()) // 1_000)
+
+
+def _scored(ranker: Ranker, question: str, texts: Sequence[str]) -> list[float]:
+    """The ranker's scores; none where it failed."""
+    if not texts:
+        return []
+    try:
+        scores = ranker.score(question, texts)
+    except Exception:
+        # Whatever went wrong with it, an order that is nearly as good is at hand, and `degraded` tells.
+        return []
+    return scores if len(scores) == len(texts) and all(map(isfinite, scores)) else []
+
+
+def _mixed(passages: Sequence[Passage], scores: Sequence[float], weight: float) -> list[Passage]:
+    fused = z_scores([passage.score for passage in passages])
+    read = z_scores(scores)
+    mixed = [weight * own + (1.0 - weight) * found for own, found in zip(read, fused, strict=True)]
+    ranked = [
+        replace(passage, score=score, scores={**passage.scores, "rank": raw})
+        for passage, score, raw in zip(passages, mixed, scores, strict=True)
+    ]
+    return sorted(ranked, key=lambda passage: -passage.score)
+
+
+def _degraded(passages: Sequence[Passage], scores: Sequence[float]) -> tuple[str, ...]:
+    if len(scores) == len(passages):
+        return ()
+    return (TAIL_SKIPPED,) if scores else (SKIPPED,)
+
+
+def _usage(ranker: Ranker, seconds: float) -> tuple[Usage, ...]:
+    return (Usage(step="rerank", model=ranker.model, unit="seconds", quantity=seconds),)

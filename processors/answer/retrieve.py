@@ -1,0 +1,178 @@
+"""Retrieve: hybrid search for each variant of the question, fused, then the read-time fence.
+
+1. Each variant is searched for by words and by meaning, twice as wide as needed.
+2. The scores of both searches are fused; a candidate keeps the best of its variants.
+3. The heads of all candidates' documents are read in one round trip, and the fence drops what they do not confirm.
+4. Where a newer version took a candidate's place, the search runs once more, so that its new text is not missed.
+5. Where too few are left, more are fetched, within bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from processors.answer.fence import Fence, principals
+from processors.answer.fusion import reciprocal_ranks, weighted_scores
+from processors.answer.limits import RetrievalLimits
+from processors.contract import Reject
+from processors.ports import Candidate, Clock, Embedder, Heads, Index, IndexObject, Vectors
+from schemas.documents import DocumentHead
+from schemas.queries import Passage, PassagesFound, QueryPlanned, Usage
+
+__all__ = ["retrieve"]
+
+# Each further fetch is this much wider: few rounds, and no more than a small multiple of what is needed.
+_WIDER: Final = 4
+_FILTERS: Final = frozenset({"document", "source_uri"})
+
+
+def retrieve(
+    planned: QueryPlanned, embedder: Embedder, store: Index, heads: Heads, retrieval: RetrievalLimits, clock: Clock
+) -> Iterator[PassagesFound]:
+    """Finds what the asker may read now, best first; nothing for a question that needs no documents.
+
+    `query.filters` may name a `document` or the beginning of a `source_uri`. Rejects a filter of another name. A view
+    of heads that is being rebuilt, or an index that is down, raises its UnavailableError: the question waits.
+    """
+    if planned.kind not in ("retrieval", "UNKNOWN"):
+        yield PassagesFound(tenant=planned.tenant, query=planned.query, plan=planned.variants, passages=())
+        return
+    if unknown := set(planned.query.filters) - _FILTERS:
+        raise Reject(f"wanted filters among {sorted(_FILTERS)}, got {sorted(unknown)}; leave them out")
+    variants = planned.variants or (planned.query.question,)
+    began = clock.monotonic()
+    vectors = embedder.embed(variants)
+    usage = _usage(embedder, variants, clock.monotonic() - began)
+    search = _Search(planned, tuple(zip(variants, vectors, strict=True)), store, retrieval)
+    outcome = _through_fence(search, heads, retrieval)
+    yield PassagesFound(
+        tenant=planned.tenant,
+        query=planned.query,
+        plan=variants,
+        passages=tuple(outcome.passages[: retrieval.candidates]),
+        fenced=len(outcome.fenced),
+        rounds=outcome.rounds,
+        usage=usage,
+    )
+
+
+@dataclass
+class _Hit:
+    """An object and its scores: by search, and fused."""
+
+    object: IndexObject
+    scores: dict[str, float]
+
+
+@dataclass
+class _Outcome:
+    passages: list[Passage] = field(default_factory=list)
+    fenced: set[str] = field(default_factory=set)
+    rounds: int = 0
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One question's searches; `run` may be asked again, wider."""
+
+    planned: QueryPlanned
+    variants: tuple[tuple[str, Vectors], ...]
+    store: Index
+    retrieval: RetrievalLimits
+
+    @property
+    def asker(self) -> frozenset[str]:
+        return principals(self.planned.query)
+
+    def run(self, width: int) -> tuple[list[_Hit], bool]:
+        """Candidates, best first, and whether a wider search could find more."""
+        hits: dict[str, _Hit] = {}
+        more = False
+        for text, vector in self.variants:
+            by_words = self.store.search_text(self.planned.tenant, text, width, self.asker)
+            by_vector = self.store.search_vector(self.planned.tenant, vector, width, self.asker)
+            more = more or width in (len(by_words), len(by_vector))
+            for hit in self._fused(by_words, by_vector):
+                held = hits.get(hit.object.object_id)
+                if held is None or hit.scores["fused"] > held.scores["fused"]:
+                    hits[hit.object.object_id] = hit
+        return sorted(hits.values(), key=lambda hit: (-hit.scores["fused"], hit.object.object_id)), more
+
+    def _fused(self, by_words: Sequence[Candidate], by_vector: Sequence[Candidate]) -> list[_Hit]:
+        fusion = weighted_scores if self.retrieval.fusion == "scores" else reciprocal_ranks
+        words, vectors = _by_id(by_words), _by_id(by_vector)
+        weight = self.retrieval.vector_weight
+        fused = fusion([(1.0 - weight, words), (weight, vectors)])
+        objects = {found.object.object_id: found.object for found in (*by_words, *by_vector)}
+        return [_Hit(objects[name], _scores(name, words, vectors, score)) for name, score in fused.items()]
+
+
+def _through_fence(search: _Search, heads: Heads, retrieval: RetrievalLimits) -> _Outcome:
+    outcome, width, repeated = _Outcome(), retrieval.overfetch, False
+    while True:
+        hits, more = search.run(width)
+        current = heads.get_many(search.planned.tenant, {hit.object.document for hit in hits})
+        fence = Fence(current, search.asker)
+        kept = [hit for hit in hits if fence.admits(hit.object)]
+        dropped = [hit for hit in hits if not fence.admits(hit.object)]
+        outcome.fenced.update(hit.object.object_id for hit in dropped)
+        outcome.passages = _passages(kept, current, search.planned.query.filters)
+        outcome.rounds += 1
+        if outcome.rounds >= max(1, retrieval.rounds):
+            return outcome
+        if not repeated and any(fence.superseded(hit.object) for hit in dropped):
+            repeated = True
+            continue
+        if len(outcome.passages) >= min(retrieval.candidates, len(hits)) or not more or width >= retrieval.widest:
+            return outcome
+        width = min(width * _WIDER, retrieval.widest)
+
+
+def _passages(kept: Sequence[_Hit], current: Mapping[str, DocumentHead], filters: Mapping[str, str]) -> list[Passage]:
+    found = ((hit, current[hit.object.document]) for hit in kept)
+    return [_passage(hit, head) for hit, head in found if _passes(head, filters)]
+
+
+def _passage(hit: _Hit, head: DocumentHead) -> Passage:
+    """Version and title are the head's: that is the document that is cited. Where the words stand, the object says."""
+    chunk = hit.object.chunk
+    return Passage(
+        object_id=hit.object.object_id,
+        document=hit.object.document,
+        version=head.version,
+        chunk=chunk.name,
+        ordinal=chunk.ordinal,
+        text=chunk.text,
+        title=head.title or hit.object.title,
+        source_uri=head.source_uri or hit.object.source_uri,
+        start=chunk.start,
+        end=chunk.end,
+        score=hit.scores["fused"],
+        page=chunk.page,
+        heading_path=chunk.heading_path,
+        scores=hit.scores,
+    )
+
+
+def _passes(head: DocumentHead, filters: Mapping[str, str]) -> bool:
+    document, source = filters.get("document"), filters.get("source_uri", "")
+    return document in (None, head.document) and head.source_uri.startswith(source)
+
+
+def _by_id(found: Sequence[Candidate]) -> dict[str, float]:
+    return {candidate.object.object_id: candidate.score for candidate in found}
+
+
+def _scores(name: str, words: Mapping[str, float], vectors: Mapping[str, float], fused: float) -> dict[str, float]:
+    scores = {"bm25": words.get(name), "dense": vectors.get(name), "fused": fused}
+    return {method: score for method, score in scores.items() if score is not None}
+
+
+def _usage(embedder: Embedder, variants: Sequence[str], seconds: float) -> tuple[Usage, ...]:
+    tokens = float(sum(embedder.count(text) for text in variants))
+    return (
+        Usage(step="retrieve", model=embedder.model, unit="tokens_in", quantity=tokens),
+        Usage(step="retrieve", model=embedder.model, unit="seconds", quantity=seconds),
+    )

@@ -1,0 +1,191 @@
+"""Capture: a source's row change becomes a change of a document, of its access list, or of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote
+
+from processors.contract import Reject
+from schemas.changes import UNAVAILABLE, ChangeError, Row, RowChange, SourceRecord, read_change
+from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
+from schemas.envelope import Version
+
+__all__ = ["SourceMapping", "TableMapping", "capture"]
+
+
+@dataclass(frozen=True)
+class TableMapping:
+    """Which columns of a table make a document. Declare one per table that is to be searchable.
+
+    >>> TableMapping(id_columns=("id",), body="text", tenant="acme").media_type
+    'text/plain'
+
+    The tenant is a column (`tenant_column`) or the same for all rows (`tenant`). The access column holds a JSON array,
+    an array, or words between commas; a document without one is open to its whole tenant. `truncate`: a truncated
+    table names no rows, so it is refused unless it is to be ignored.
+    """
+
+    id_columns: tuple[str, ...]
+    body: str
+    tenant: str = ""
+    tenant_column: str = ""
+    title: str = ""
+    media_type: str = "text/plain"
+    access_column: str = ""
+    uri_column: str = ""
+    truncate: Literal["reject", "ignore"] = "reject"
+
+    def __post_init__(self) -> None:
+        if not self.id_columns or bool(self.tenant) == bool(self.tenant_column):
+            raise ValueError(
+                "wanted id_columns, and either tenant or tenant_column, "
+                f"got {self.id_columns!r}, {self.tenant!r} and {self.tenant_column!r}"
+            )
+
+
+@dataclass(frozen=True)
+class SourceMapping:
+    """The declared tables, by name. Rows of other tables are none of our business."""
+
+    tables: Mapping[str, TableMapping] = field(default_factory=dict)
+
+
+def capture(
+    record: SourceRecord, mapping: SourceMapping
+) -> Iterator[DocumentChanged | DocumentDeleted | AccessChanged]:
+    """The document's events that a record tells of: none for tombstones, messages, and tables without a mapping.
+
+    The version is the source's position, then the record's offset: what Debezium repeats after a crash is older.
+    """
+    try:
+        change = read_change(record)
+    except ChangeError as error:
+        raise Reject(str(error)) from error
+    table = mapping.tables.get(change.table) if change else None
+    if change is None or table is None:
+        return
+    if change.operation == "truncate":
+        _truncated(change, table)
+        return
+    row = _Captured(change, table, Version(source=change.position, offset=record.offset))
+    if change.operation == "delete":
+        yield row.deleted()
+        return
+    yield from row.changed()
+
+
+def _truncated(change: RowChange, table: TableMapping) -> None:
+    if table.truncate == "reject":
+        raise Reject(
+            f"table {change.table!r} was truncated, which names no documents; delete its rows one by one, "
+            "or declare truncate: ignore"
+        )
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """A row change seen through its table's mapping."""
+
+    change: RowChange
+    table: TableMapping
+    version: Version
+
+    @property
+    def tenant(self) -> str:
+        if self.table.tenant:
+            return self.table.tenant
+        return str(self._known(self.table.tenant_column))
+
+    @property
+    def document(self) -> str:
+        """Table and primary key, each part quoted, so that no two keys can look alike."""
+        parts = [quote(str(self._known(column)), safe="") for column in self.table.id_columns]
+        return "/".join([self.change.table, *parts])
+
+    def deleted(self) -> DocumentDeleted:
+        return DocumentDeleted(
+            tenant=self.tenant, document=self.document, reason="deleted at the source", version=self.version
+        )
+
+    def changed(self) -> Iterator[DocumentChanged | AccessChanged]:
+        """Access first: it takes nothing away when it is early, and a revocation must not wait for the content."""
+        if self.table.access_column and self._may_differ(self.table.access_column):
+            yield AccessChanged(
+                tenant=self.tenant, document=self.document, access=self._access(), version=self.version
+            )
+        if self._content_is_untouched():
+            return
+        yield DocumentChanged(
+            tenant=self.tenant,
+            document=self.document,
+            media_type=self.table.media_type,
+            body=self._body(),
+            title=str(self._column(self.table.title) or "") if self.table.title else "",
+            source_uri=str(self._column(self.table.uri_column) or "") if self.table.uri_column else "",
+            access=self._access() if self.table.access_column else ("*",),
+            version=self.version,
+        )
+
+    def _content_is_untouched(self) -> bool:
+        """Whether only other columns changed, as far as the record can tell.
+
+        Without the row as it was, a body that came unchanged says that the content is the same; the access list alone
+        then goes on, for a revocation must not be lost with it.
+        """
+        content = [name for name in (self.table.body, self.table.title, self.table.uri_column) if name]
+        if self.change.before and all(name in self.change.before for name in content):
+            return not any(self._may_differ(name) for name in content)
+        return bool(self.table.access_column) and self.change.after.get(self.table.body) == UNAVAILABLE
+
+    def _may_differ(self, column: str) -> bool:
+        now = self.change.after.get(column)
+        return now != UNAVAILABLE and (column not in self.change.before or self.change.before[column] != now)
+
+    def _body(self) -> bytes:
+        body = self._column(self.table.body)
+        return b"" if body is None else str(body).encode()
+
+    def _access(self) -> tuple[str, ...]:
+        """Who may see it. A list that says nothing admits nobody."""
+        stated = self._column(self.table.access_column)
+        if isinstance(stated, str) and stated.lstrip().startswith("["):
+            try:
+                stated = json.loads(stated)
+            except ValueError as error:
+                raise Reject(f"wanted a JSON array in column {self.table.access_column!r}, got {stated!r}") from error
+        if isinstance(stated, str):
+            stated = stated.split(",")
+        if not isinstance(stated, list | None):
+            raise Reject(f"wanted an array in column {self.table.access_column!r}, got {type(stated).__name__}")
+        return tuple(word for entry in stated or () if (word := str(entry).strip()))
+
+    def _column(self, column: str) -> Any:
+        """A column's value now; from the row as it was where the record leaves a large one out."""
+        row = self.change.after
+        if column not in row:
+            raise self._unknown(column, row)
+        if row[column] != UNAVAILABLE:
+            return row[column]
+        # A replica identity over an index leaves its other columns null, and null is never too large to come along.
+        if (was := self.change.before.get(column)) not in (None, UNAVAILABLE):
+            return was
+        raise Reject(
+            f"column {column!r} of table {self.change.table!r} did not come with the change ({UNAVAILABLE}); "
+            "set REPLICA IDENTITY FULL on the table, then update the row again"
+        )
+
+    def _known(self, column: str) -> Any:
+        """A column that names the document: from whichever of row and key has it."""
+        for row in (self.change.after, self.change.before, self.change.key):
+            if row.get(column) is not None:
+                return row[column]
+        raise self._unknown(column, self.change.after or self.change.before or self.change.key)
+
+    def _unknown(self, column: str, row: Row) -> Reject:
+        return Reject(
+            f"wanted column {column!r} of table {self.change.table!r}, got {', '.join(sorted(row)) or 'no columns'}; "
+            "correct the mapping, or set REPLICA IDENTITY FULL if it is missing in deletes only"
+        )

@@ -1,0 +1,85 @@
+"""Ports for journeys in memory: the shipped fakes, bound by the names under which steps ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.heads_view import MemoryHeads
+from adapters.host import SystemClock
+from adapters.judges import OverlapJudge
+from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
+from adapters.parsers import all_formats
+from adapters.prompts import FilePrompts
+from adapters.schema_registry import MemorySchemaIds
+from processors.answer.admit import AdmitLimits
+from processors.answer.check import AnswerBar
+from processors.answer.limits import RetrievalLimits
+from processors.answer.writing import ExtractiveWriter
+from processors.ingest.boundaries import StructureSplitter
+from processors.ingest.redact import RedactionPolicy
+from processors.measure.prices import Prices
+from processors.ports import Vectors
+from schemas.codec import Codec
+from schemas.documents import DocumentChanged, DocumentDeleted
+from streams.answer import ANSWER
+from streams.driver import Driver
+from streams.ingest import INGEST
+from streams.measure import MEASURE
+from streams.pipeline import Origin
+
+
+class CountingEmbedder(HashingEmbedder):
+    """The hashing embedder, counting the texts it was asked to embed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def embed(self, texts: Any) -> Vectors:
+        self.texts.extend(texts)
+        return super().embed(texts)
+
+
+def memory_ports(**chosen: Any) -> dict[str, Any]:
+    """Every port of all three journeys; give one by name to put your own in its place."""
+    heads = MemoryHeads("g1")
+    heads.open()
+    embedder = chosen.get("embedder") or CountingEmbedder()
+    ports: dict[str, Any] = {
+        "bar": AnswerBar(support=0.5, confidence=0.1),
+        "claims": MemoryClaims(),
+        "clock": SystemClock(),
+        "embedder": embedder,
+        "embedding_cache": DictEmbeddingCache(),
+        "formats": all_formats(),
+        "generation": "g1",
+        "heads": heads,
+        "judge": OverlapJudge(),
+        "limits": AdmitLimits(4_000),
+        "prices": Prices("test"),
+        "prompts": FilePrompts(),
+        "ranker": OverlapRanker(),
+        "redaction": RedactionPolicy(),
+        "retrieval": RetrievalLimits(),
+        "splitter": StructureSplitter(200, 120, embedder.count),
+        "store": MemoryIndex(),
+        "writer": ExtractiveWriter(OverlapRanker()),
+    }
+    return {**ports, **chosen}
+
+
+def driver(ports: Mapping[str, Any]) -> Driver:
+    """All three journeys over these ports."""
+    return Driver([INGEST, ANSWER, MEASURE], ports.__getitem__, Codec(MemorySchemaIds()), Origin(SystemClock(), "test"))
+
+
+def changed(document: str, text: str, tenant: str = "acme", **more: Any) -> DocumentChanged:
+    return DocumentChanged(
+        tenant=tenant, event_id=f"{document}-{hash(text)}", document=document, media_type="text/markdown",
+        body=text.encode(), **more
+    )
+
+
+def deleted(document: str, tenant: str = "acme") -> DocumentDeleted:
+    return DocumentDeleted(tenant=tenant, event_id=f"{document}-gone", document=document)
