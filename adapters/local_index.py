@@ -38,15 +38,16 @@ class LocalIndex:
     Safe for threads: writers wait for each other, searches run beside them. What `upsert` wrote survives a kill -9.
     Raises IndexFolderError where the folder is held by another process or damaged, IndexUnavailableError where it can't
     be written (then nothing of the call was kept) or is closed, ValueError for a vector of another dimension.
+    `compact_from` is the number of operations below which the log is never rewritten.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, compact_from: int = _COMPACT_FROM) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._writing = threading.RLock()
         self._shelves = Shelves()
         self._seq = 0
-        self._compact_at = _COMPACT_FROM
+        self._compact_from = self._compact_at = compact_from
         self._closed = False
         self._lock = _locked(folder)
         try:
@@ -218,14 +219,14 @@ class LocalIndex:
         held = len(self._shelves)
         if self._shelves.operations < max(self._compact_at, 2 * held):
             return
-        self._compact_at = self._shelves.operations + _COMPACT_FROM
+        self._compact_at = self._shelves.operations + self._compact_from
         living = sorted(self._shelves.entries(), key=lambda entry: entry.seq)
         try:
             self._keywords.commit(self._seq)
             self._log.rewrite([*(Written(entry.seq, entry.whole()) for entry in living), Opened(self._seq)])
         except (OSError, IndexUnavailableError):
             return
-        self._shelves.operations, self._compact_at = held, _COMPACT_FROM
+        self._shelves.operations, self._compact_at = held, self._compact_from
 
     def _require_open(self) -> None:
         if self._closed:

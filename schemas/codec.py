@@ -1,12 +1,5 @@
 """Event <-> bytes: Avro with the Confluent framing. The only module that knows the wire.
 
-SchemaError
-├── RenderingError      a class has no Avro form (schemas/rendering.py)
-├── UndecodableError    these bytes are no event of this topic, now or later
-├── UnencodableError    this event does not fit its own class
-├── SchemaUnknownError  the registry has no such schema
-└── SchemaRefusedError  the registry will not take a schema: incompatible, or no Avro
-
 A record is 0x00, four bytes of schema id (big-endian), then the Avro union of the topic: a branch number and a record.
 """
 
@@ -22,7 +15,8 @@ import fastavro
 import msgspec
 
 from schemas.envelope import Event
-from schemas.rendering import Schema, SchemaError, full_name, wire_text, without
+from schemas.errors import SchemaError, SchemaRefusedError, SchemaUnknownError, UndecodableError, UnencodableError
+from schemas.rendering import Schema, full_name, wire_text, without
 
 __all__ = [
     "Codec",
@@ -39,22 +33,6 @@ FRAME: Final = struct.Struct(">BI")
 BYTES: Final = (bytes,)
 
 Events = tuple[type[Event], ...]
-
-
-class UndecodableError(SchemaError):
-    """These bytes are no event of this topic; a dead letter, for they will never be."""
-
-
-class UnencodableError(SchemaError):
-    """An event holds a value that its own class does not admit."""
-
-
-class SchemaUnknownError(SchemaError):
-    """The registry has no schema of this id, or not this schema under this subject."""
-
-
-class SchemaRefusedError(SchemaError):
-    """The registry refuses to register a schema."""
 
 
 class SchemaIds(Protocol):

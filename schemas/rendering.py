@@ -12,11 +12,10 @@ from typing import Any, Final, Literal, Union
 import msgspec
 
 from schemas.envelope import Event, Micros, Value
+from schemas.errors import RenderingError
 
 __all__ = [
-    "RenderingError",
     "Schema",
-    "SchemaError",
     "avsc",
     "full_name",
     "namespace",
@@ -35,14 +34,6 @@ PRIMITIVES: Final[dict[Any, str]] = {str: "string", bool: "boolean", int: "long"
 
 Schema = Any
 """JSON of Avro: a name, a union (list) or a definition (dict)."""
-
-
-class SchemaError(Exception):
-    """Base of what this room raises; the tree is drawn in `schemas/codec.py`."""
-
-
-class RenderingError(SchemaError):
-    """A class says something that has no Avro form here; the message names class and field."""
 
 
 def namespace(record: type[Any]) -> str:

@@ -6,12 +6,16 @@ import logging
 from typing import Any, Final
 
 from streams.settings import Kafka
+from topics.topic import MAX_RECORD_BYTES
 
 LOGGER: Final = logging.getLogger("headwater.kafka")
 """Where librdkafka's own lines go: every refused connection is one, so commands quieten it."""
 
 # A broker that comes back must be found within a second, not within librdkafka's ten.
 _RECONNECT_MAX_MS: Final = 1_000
+
+MAX_BATCH_BYTES: Final = MAX_RECORD_BYTES + 256 * 1024
+"""The largest record with its key, its headers and the batch around it; topics and producers must agree on it."""
 
 
 def client_config(kafka: Kafka, **more: Any) -> dict[str, Any]:
@@ -40,6 +44,7 @@ def producer_config(kafka: Kafka, **more: Any) -> dict[str, Any]:
         "acks": "all",
         "linger.ms": 0,
         "compression.type": "zstd",
+        "message.max.bytes": MAX_BATCH_BYTES,
     }
     return client_config(kafka, **{**rules, **more})
 

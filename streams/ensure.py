@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -12,15 +13,16 @@ from typing import Any, Final, Literal
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from streams.clients import client_config
-from streams.errors import ClusterUnavailableError
+from processors.ports import Clock
+from streams.clients import MAX_BATCH_BYTES, client_config
+from streams.errors import ClusterUnavailableError, TopicMissingError
 from streams.hop import AnyTopic
 from streams.settings import Kafka, Settings
 from topics.answer import ANSWER_TOPICS
 from topics.ingest import DOCUMENT_HEAD, INGEST_TOPICS, SOURCE_CHANGES
 from topics.measure import MEASURE_TOPICS
 
-__all__ = ["DECLARED", "ClusterUnavailableError", "Declaration", "TopicDifference", "declarations", "ensure"]
+__all__ = ["DECLARED", "ClusterUnavailableError", "Declaration", "TopicDifference", "declarations", "ensure", "wait_for_topics"]
 
 DECLARED: Final[tuple[AnyTopic, ...]] = (*INGEST_TOPICS, *ANSWER_TOPICS, *MEASURE_TOPICS)
 
@@ -31,6 +33,8 @@ _HEADS_UNCOMPACTED: Final = timedelta(hours=1)
 _FOREVER: Final = "-1"
 
 _TOO_MANY_IN_ONE: Final = 100
+# A stack starts its worker beside its broker: soon enough to be felt as at once.
+_LOOK_AGAIN_S: Final = 0.1
 
 What = Literal["missing", "created", "partitions", "replication", "setting"]
 
@@ -97,8 +101,27 @@ def ensure(
     return differences
 
 
+def wait_for_topics(settings: Settings, timeout_s: float, stop: threading.Event, clock: Clock) -> None:
+    """Waits until the cluster answers and has every declared topic. Use it where a worker starts before its stack.
+
+    Raises ClusterUnavailableError or TopicMissingError when that takes longer, KeyboardInterrupt when `stop` is set.
+    """
+    until = clock.monotonic() + timeout_s
+    while not stop.wait(_LOOK_AGAIN_S):
+        try:
+            missing = [found for found in ensure(settings, dry_run=True) if found.what == "missing"]
+            if not missing:
+                return
+            problem: Exception = TopicMissingError(missing[0].topic)
+        except ClusterUnavailableError as error:
+            problem = error
+        if clock.monotonic() > until:
+            raise problem
+    raise KeyboardInterrupt
+
+
 def _declare(topic: AnyTopic, kafka: Kafka) -> Declaration:
-    config: dict[str, str] = {"cleanup.policy": topic.cleanup}
+    config: dict[str, str] = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(MAX_BATCH_BYTES)}
     if topic.cleanup == "delete":
         config["retention.ms"] = _millis(topic.retention) if topic.retention else _FOREVER
     if topic is DOCUMENT_HEAD:
@@ -108,7 +131,11 @@ def _declare(topic: AnyTopic, kafka: Kafka) -> Declaration:
 
 def _declare_dead_letters(topic: AnyTopic, kafka: Kafka) -> Declaration:
     # One partition: they are few, are read by people, and their order over keys is worth keeping.
-    config = {"cleanup.policy": "delete", "retention.ms": _millis(_DEAD_LETTERS_KEPT)}
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": _millis(_DEAD_LETTERS_KEPT),
+        "max.message.bytes": str(MAX_BATCH_BYTES),
+    }
     return Declaration(topic.dead_letters, 1, kafka.replication, config)
 
 

@@ -85,7 +85,8 @@ class Reader:
         self._clock = clock
         self._deadline_s = kafka.deadline_s
         # Connection errors are waited out within the deadline; only those of a topic come as messages.
-        own = {"enable.partition.eof": True, "error_cb": _wait_it_out}
+        # The end of a partition is told by a fetch that finds nothing: it should not wait long for something.
+        own = {"enable.partition.eof": True, "fetch.wait.max.ms": 50, "error_cb": _wait_it_out}
         self._consumer = Consumer(consumer_config(kafka, _GROUP, **own))
 
     def __enter__(self) -> Reader:
@@ -109,10 +110,16 @@ class Reader:
         """First and next offset of every partition."""
         return {partition: bounds for (_, partition), bounds in self._bounds(topic, None).items()}
 
-    def follow(self, topics: Iterable[str], stop: threading.Event) -> Iterator[Reading]:
-        """What comes from now on, until `stop` is set. A cluster that goes away is waited for."""
-        places = [place for topic in topics for place in self._bounds(topic, None)]
-        self._consumer.assign([TopicPartition(topic, partition, OFFSET_END) for topic, partition in places])
+    def follow(
+        self, topics: Iterable[str], stop: threading.Event, listening: Callable[[], None] = lambda: None
+    ) -> Iterator[Reading]:
+        """What comes from now on, until `stop` is set. A cluster that goes away is waited for.
+
+        `listening` is called once what "now" means is fixed: whatever is written after it will be seen.
+        """
+        ends = {place: high for topic in topics for place, (_, high) in self._bounds(topic, None).items()}
+        self._consumer.assign([TopicPartition(topic, partition, high) for (topic, partition), high in ends.items()])
+        listening()
         while not stop.is_set():
             for message in self._batch():
                 if message.error() is None:

@@ -194,6 +194,11 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(f"settings can't be used: {problems}; see docs/settings.md") from error
 
 
+def user_cache() -> Path:
+    """This user's folder for what can be fetched again (XDG base directory specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headwater"
+
+
 def child_environment(**values: str) -> dict[str, str]:
     """The environment for a child process of the local stack: this one's, with some values set."""
     return {**os.environ, **values}

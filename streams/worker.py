@@ -76,7 +76,7 @@ class Worker:
             for hop in selected.hops:
                 for name in hop.ports():
                     self._parts.port(name)
-        wait_for_topics(self.settings, self.settings.worker.start_s, self.stop)
+        wait_for_topics(self.settings, self.settings.worker.start_s, self.stop, self._parts.port("clock"))
         self._parts.open({name for one in self._selected for hop in one.hops for name in hop.waits_for})
         return [self._runner(selected) for selected in self._selected]
 

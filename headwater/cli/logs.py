@@ -37,7 +37,7 @@ def configure(level: int = logging.INFO, quiet_kafka: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Both say each request; the commands say what matters themselves.
-    for name in ("httpx", "httpcore", "watchfiles"):
+    for name in ("httpx", "httpx2", "httpcore", "watchfiles"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if quiet_kafka:
         logging.getLogger("headwater.kafka").setLevel(logging.CRITICAL + 1)

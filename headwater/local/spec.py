@@ -9,7 +9,7 @@ from typing import Final
 
 from headwater.local.errors import LocalStackError, NotSupportedYetError
 from headwater.local.parts import HEADWATER
-from streams.settings import Settings
+from streams.settings import Settings, user_cache
 
 __all__ = ["Addresses", "PartStatus", "StackSpec", "notes", "remembered_ports", "require_profile", "stack_spec"]
 
@@ -74,7 +74,7 @@ def stack_spec(settings: Settings, detached: bool = True) -> StackSpec:
     local = settings.local
     return StackSpec(
         state_folder=local.state_folder.absolute(),
-        cache_folder=local.cache_folder or Path.home() / ".cache" / "headwater",
+        cache_folder=local.cache_folder or user_cache(),
         java=local.java or None,
         heap_mb=local.heap_mb,
         kafka_port=local.kafka_port,

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import local_index
 from adapters.errors import IndexUnavailableError
 from adapters.local_index import IndexFolderError, LocalIndex
 from adapters.object_log import ObjectLog, Removed, Written
@@ -240,11 +239,8 @@ def test_when_the_disk_is_full_then_nothing_of_the_write_is_kept_and_it_works_on
         assert texts(index, "valve") == vectors(index, VALVE) == ["a", "b"]
 
 
-def test_when_most_is_void_then_the_log_shrinks_and_all_still_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local_index, "_COMPACT_FROM", 50)
-    with LocalIndex(tmp_path) as index:
+def test_when_most_is_void_then_the_log_shrinks_and_all_still_holds(tmp_path: Path) -> None:
+    with LocalIndex(tmp_path, compact_from=50) as index:
         for round_ in range(30):
             index.upsert([indexed(f"{round_}-{number}", f"{VALVE} {round_}") for number in range(10)])
             index.remove("acme", [f"{round_}-{number}" for number in range(1, 10)])
@@ -257,9 +253,8 @@ def test_when_most_is_void_then_the_log_shrinks_and_all_still_holds(
         assert len(texts(index, "valve")) == 31
 
 
-def test_when_compaction_was_the_last_thing_then_numbers_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_index, "_COMPACT_FROM", 5)
-    with LocalIndex(tmp_path) as index:
+def test_when_compaction_was_the_last_thing_then_numbers_go_on(tmp_path: Path) -> None:
+    with LocalIndex(tmp_path, compact_from=5) as index:
         index.upsert([indexed(f"{number}", VALVE) for number in range(10)])
         index.remove("acme", [f"{number}" for number in range(9)])
     with LocalIndex(tmp_path) as index:

@@ -30,10 +30,10 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "uvicorn": ("headwater.gateway", "headwater.local", "headwater.cli"),
     "typer": ("headwater.cli",),
     "rich": ("headwater.cli",),
-    "pydantic_settings": ("streams.settings",),
+    "pydantic_settings": ("streams.settings", "streams.origins"),
     "prometheus_client": ("streams", "headwater.gateway"),
     "psutil": ("headwater.local", "headwater.cli"),
-    "watchfiles": ("headwater.cli", "headwater.local"),
+    "watchfiles": ("adapters.folder_source",),
 }
 
 # The steps see no wire, no clock, no machine.

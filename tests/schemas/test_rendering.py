@@ -13,8 +13,9 @@ import pytest
 
 from schemas.documents import ChunkCreated, DocumentHead
 from schemas.envelope import Event, Micros, Value
+from schemas.errors import RenderingError
 from schemas.measures import FeedbackGiven
-from schemas.rendering import RenderingError, avsc, full_name, render, wire_text, without
+from schemas.rendering import avsc, full_name, render, wire_text, without
 from tests.schemas.builders import EVENTS, TOPICS
 from topics.topic import Topic
 

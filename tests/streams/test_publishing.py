@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -23,7 +22,7 @@ from streams import headers as names
 from streams.ensure import ensure
 from streams.errors import ClusterUnavailableError, TopicMissingError
 from streams.publishing import INLINE_BYTES, Entrance, Publisher, Upload, document_changed
-from streams.reading import Reader, Slice
+from streams.reading import Reader
 from streams.settings import Kafka, Settings
 from tests.streams.answerer import entrance
 from topics.ingest import DOCUMENT_CHANGED
@@ -117,26 +116,3 @@ def test_when_no_broker_is_there_then_publishing_ends_with_an_error() -> None:
         pytest.raises(ClusterUnavailableError),
     ):
         publisher.publish(DOCUMENT_CHANGED, changed())
-
-
-@pytest.mark.live
-def test_when_a_topic_is_read_then_parts_of_it_can_be_chosen(kafka: KafkaBroker) -> None:
-    settings = Kafka(bootstrap=kafka.bootstrap, deadline_s=10.0)
-    topic, codec, clock = own_topic(settings), Codec(MemorySchemaIds()), entrance().clock
-    with Publisher(settings, codec, entrance()) as publisher:
-        for n in range(20):
-            publisher.publish(topic, changed(f"{n % 3}.txt", title=str(n)))
-        # Kafka keeps milliseconds: stay clear of the one in which the last record was written.
-        time.sleep(0.01)
-        middle = clock.now()
-        publisher.publish(topic, changed("late.txt"))
-    with Reader(settings, codec, clock) as reader:
-        assert len(list(reader.read(topic.name))) == 21
-        assert [r.key for r in reader.read(topic.name, Slice(since=middle))] == ["acme|late.txt"]
-        assert len(list(reader.read(topic.name, Slice(until=middle)))) == 20
-        assert len(list(reader.read(topic.name, Slice(last=1)))) <= 4
-        only = list(
-            reader.read(topic.name, Slice(partition=murmur2(b"acme|1.txt", 4), keep=lambda k, _: k == b"acme|1.txt"))
-        )
-        assert len(only) == 7
-        assert sum(high - low for low, high in reader.bounds(topic.name).values()) == 21

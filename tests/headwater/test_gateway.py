@@ -1,0 +1,143 @@
+"""What the gateway refuses by itself, before anything reaches a broker: a table of bad requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from headwater.gateway.app import create_app
+from headwater.gateway.documents import Repeats
+from headwater.gateway.problems import members_of, of_error
+from headwater.local.ports import choose_port
+from streams.errors import TooManyQuestionsError
+from streams.publishing import Published
+from streams.settings import Gateway, Kafka, Registry, Settings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def client(anyio_backend: str) -> Any:
+    settings = Settings(
+        kafka=Kafka(bootstrap=f"127.0.0.1:{choose_port('nothing')}", deadline_s=0.5),
+        registry=Registry(url=f"http://127.0.0.1:{choose_port('nothing')}"),
+        gateway=Gateway(max_body_bytes=1_000, max_question_chars=100),
+    )
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        yield http
+
+
+ASK, DOCUMENTS, FEEDBACK = "/v1/ask", "/v1/documents", "/v1/feedback"
+
+REFUSED: list[tuple[str, Any, int, str]] = [
+    (ASK, b"{no json", 400, "json-invalid"),
+    (ASK, b"", 422, "body-invalid"),
+    (ASK, {"tenant": "acme"}, 422, "body-invalid"),
+    (ASK, {"question": "", "tenant": "acme"}, 422, "question-empty"),
+    (ASK, {"question": " \n ", "tenant": "acme"}, 422, "question-empty"),
+    (ASK, {"question": "x" * 101, "tenant": "acme"}, 413, "question-too-long"),
+    (ASK, {"question": "x" * 100_000, "tenant": "acme"}, 413, "question-too-long"),
+    (ASK, {"question": "x" * 2_000_000, "tenant": "acme"}, 413, "body-too-large"),
+    (ASK, {"question": "How?"}, 422, "tenant-invalid"),
+    (ASK, {"question": "How?", "tenant": "a|b"}, 422, "tenant-invalid"),
+    (ASK, {"question": "How?", "tenant": "acme", "max_passages": 0}, 422, "body-invalid"),
+    (ASK, {"question": "How?", "tenant": "acme", "surprise": 1}, 422, "body-invalid"),
+    (ASK, {"question": "How?", "tenant": "acme"}, 503, "unavailable"),
+    (DOCUMENTS, {"document": "a", "tenant": "acme"}, 422, "body-invalid"),
+    (DOCUMENTS, {"document": "a", "tenant": "acme", "text": "a", "content_base64": "YQ=="}, 422, "body-invalid"),
+    (DOCUMENTS, {"document": "a", "tenant": "acme", "content_base64": "not base64!"}, 422, "body-invalid"),
+    (DOCUMENTS, {"document": "a\n", "tenant": "acme", "text": "a"}, 422, "body-invalid"),
+    (DOCUMENTS, {"document": "", "tenant": "acme", "text": "a"}, 422, "body-invalid"),
+    (DOCUMENTS, {"document": "a", "tenant": "acme", "text": "x" * 1_001}, 413, "body-too-large"),
+    (DOCUMENTS, {"document": "a", "tenant": "acme", "text": "x" * 2_000_000}, 413, "body-too-large"),
+    (DOCUMENTS, {"document": "a", "tenant": "acme", "text": "a"}, 503, "unavailable"),
+    (FEEDBACK, {"answer_id": "a", "tenant": "acme", "rating": "sideways"}, 422, "body-invalid"),
+    (FEEDBACK, {"answer_id": "a", "tenant": "acme", "rating": "up"}, 503, "unavailable"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "kind"), REFUSED)
+async def test_when_a_request_is_bad_then_a_problem_says_what_is_wrong(
+    client: httpx.AsyncClient, path: str, body: Any, status: int, kind: str
+) -> None:
+    said = {"content": body} if isinstance(body, bytes) else {"json": body}
+    response = await client.post(path, headers={"content-type": "application/json"}, **said)
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (status, f"urn:headwater:problem:{kind}")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert problem["status"] == status
+    assert problem["detail"]
+    assert problem["request_id"] == response.headers["x-request-id"]
+
+
+async def test_when_a_body_lies_about_its_length_then_it_is_still_bounded(client: httpx.AsyncClient) -> None:
+    async def endless() -> Any:
+        while True:
+            yield b"x" * 100_000
+
+    response = await client.post(ASK, content=endless(), headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["type"]) == (413, "urn:headwater:problem:body-too-large")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/nothing", 404), ("/v1/ask", 405)])
+async def test_when_there_is_no_such_route_then_that_is_a_problem_too(
+    client: httpx.AsyncClient, path: str, status: int
+) -> None:
+    response = await client.get(path)
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize(("given", "echoed"), [("req-1", True), ("bad id\twith spaces", False), ("x" * 200, False)])
+async def test_when_a_request_has_an_id_then_a_usable_one_is_echoed(
+    client: httpx.AsyncClient, given: str, echoed: bool
+) -> None:
+    response = await client.get("/livez", headers={"X-Request-Id": given})
+    assert (response.headers["x-request-id"] == given) is echoed
+    assert response.headers["x-request-id"]
+
+
+async def test_when_kafka_is_away_then_the_gateway_lives_and_is_not_ready(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/livez")).status_code == 200
+    assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_when_two_tenants_are_named_then_neither_is_believed(client: httpx.AsyncClient) -> None:
+    response = await client.post(ASK, json={"question": "How?", "tenant": "acme"}, headers={"X-Tenant": "other"})
+    assert (response.status_code, response.json()["title"]) == (422, "Two tenants in one request")
+
+
+async def test_when_the_api_is_described_then_every_route_of_the_platform_is_there(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert set(paths) == {ASK, DOCUMENTS, FEEDBACK, "/v1/documents/{tenant}/{document}"}
+
+
+def test_when_a_key_repeats_then_its_receipt_is_remembered_within_bounds() -> None:
+    repeats, receipt = Repeats(most=2), Published("t", 0, 1, "e")
+    for key in ("a", "b", "c"):
+        repeats.keep(key, "digest", receipt)
+    assert repeats.find("a", "digest") is None
+    assert repeats.find("c", "digest") == receipt
+
+
+def test_when_a_door_is_full_then_it_says_when_to_come_back() -> None:
+    refusal = of_error(TooManyQuestionsError(7, retry_after_s=3))
+    assert (refusal.status_code, refusal.headers) == (503, {"Retry-After": "3"})
+    assert members_of(refusal)["type"] == "urn:headwater:problem:too-many-questions"
+
+
+def test_when_an_error_is_a_fault_of_ours_then_its_words_stay_inside() -> None:
+    members = members_of(of_error(ValueError("secret detail")), "req-1", "/v1/ask")
+    assert (members["status"], members["request_id"], members["instance"]) == (500, "req-1", "/v1/ask")
+    assert "secret" not in str(members)
