@@ -50,7 +50,7 @@ class HashingEmbedder:
     True
     """
 
-    def __init__(self, dimension: int = 256) -> None:
+    def __init__(self, dimension: int = 384) -> None:
         self._dimension = dimension
         self._place = lru_cache(maxsize=100_000)(self._placed)
 
@@ -70,7 +70,7 @@ class HashingEmbedder:
         """One unit vector per text; a text without a word points along the first axis."""
         vectors = np.zeros((len(texts), self._dimension), np.float32)
         for row, text in enumerate(texts):
-            placed = [self._place(word) for word in _WORD.findall(text.lower())]
+            placed = [place for word in _WORD.findall(text.lower()) for place in self._place(word)]
             if placed:
                 places, weights = zip(*placed, strict=True)
                 vectors[row] = np.bincount(places, weights, self._dimension)
@@ -80,10 +80,12 @@ class HashingEmbedder:
         unit: Vectors = vectors / lengths
         return unit
 
-    def _placed(self, word: str) -> tuple[int, float]:
-        digest = int.from_bytes(hashlib.blake2b(stem(word).encode(errors="replace"), digest_size=8).digest())
+    def _placed(self, word: str) -> list[tuple[int, float]]:
+        """Two signed places per word: where one is shared by chance, the other still tells the words apart."""
+        digest = hashlib.blake2b(stem(word).encode(errors="replace"), digest_size=16).digest()
         weight = _SHORT_WEIGHT if len(word) <= _SHORT else 1.0
-        return digest % self._dimension, weight if digest >> 63 else -weight
+        numbers = (int.from_bytes(digest[:8]), int.from_bytes(digest[8:]))
+        return [(number % self._dimension, weight if number >> 63 else -weight) for number in numbers]
 
 
 class MemoryIndex:

@@ -20,7 +20,7 @@ from headwater.errors import (
 from headwater.registry_schemas import RegistrySchemas
 from headwater.values import Answer, Delta, answer_of
 
-__all__ = ["Replies", "partitions_of"]
+__all__ = ["Replies", "partitions_of", "reply_of"]
 
 ANSWERS: Final = "rag.answer.given.v1"
 DELTAS: Final = "rag.answer.delta.v1"
@@ -96,12 +96,12 @@ class Replies:
         if box is None:
             return
         try:
-            box.put(_reply(self._schemas.decode(message.value() or b"")))
+            box.put(reply_of(self._schemas.decode(message.value() or b"")))
         except Exception as error:
             box.put(error)
 
 
-def _reply(event: Mapping[str, Any]) -> Delta | Answer:
+def reply_of(event: Mapping[str, Any]) -> Delta | Answer:
     if "query_id" in event:
         return Delta(index=event["index"], text=event["text"])
     if "reason" not in event:

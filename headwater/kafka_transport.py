@@ -77,11 +77,7 @@ class KafkaTransport:
         mailbox = replies.open(query_id)
         try:
             self._send_question(question, query_id, replies.partition)
-            while True:
-                piece = _piece(mailbox, deadline - time.monotonic())
-                yield piece
-                if isinstance(piece, Answer):
-                    return
+            yield from _in_order(mailbox, deadline)
         finally:
             replies.close_box(query_id)
 
@@ -177,6 +173,22 @@ class KafkaTransport:
 
     def _away(self, what: str) -> GatewayUnavailableError:
         return GatewayUnavailableError(f"{what}; are the brokers at {self._bootstrap} running?")
+
+
+def _in_order(mailbox: queue.Queue[Delta | Answer | Exception], deadline: float) -> Iterator[Delta | Answer]:
+    """What comes, each delta once. An answer may overtake its last deltas: what they would have shown comes as one."""
+    shown, next_index = "", 0
+    while True:
+        piece = _piece(mailbox, deadline - time.monotonic())
+        if isinstance(piece, Answer):
+            rest = piece.text.removeprefix(shown)
+            if piece.answered and rest and piece.text.startswith(shown):
+                yield Delta(next_index, rest)
+            yield piece
+            return
+        if piece.index >= next_index:
+            shown, next_index = shown + piece.text, piece.index + 1
+            yield piece
 
 
 def _piece(mailbox: queue.Queue[Delta | Answer | Exception], left_s: float) -> Delta | Answer:

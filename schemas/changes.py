@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from schemas.envelope import Event, Value
+from schemas.errors import SchemaError
 
 __all__ = ["UNAVAILABLE", "ChangeError", "Row", "RowChange", "SourceRecord", "read_change"]
 
@@ -25,7 +26,7 @@ OPERATIONS: Final[dict[str, Operation]] = {"c": "upsert", "u": "upsert", "r": "u
 _POSITION: Final = re.compile(r"\d{1,20}")
 
 
-class ChangeError(ValueError):
+class ChangeError(SchemaError):
     """A record is not a change event; the message says what came instead."""
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.codec import Codec
 from schemas.envelope import Micros
-from schemas.queries import AnswerDelta, AnswerWithheld, Query, QueryAsked
+from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Query, QueryAsked
 from streams import headers as names
 from streams.errors import ClusterUnavailableError, StreamsError, TooManyQuestionsError
 from streams.publishing import Entrance, Published, Publisher
@@ -55,6 +55,25 @@ class _Waiting:
         return reply
 
 
+class _Shown:
+    """What of an answer's text has been shown: the answer may overtake its last deltas, being on another topic."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._next_index = 0
+
+    def rest(self, reply: Reply) -> AnswerDelta | None:
+        """The text of a final answer that no delta brought, where what was shown is how it begins."""
+        if isinstance(reply, AnswerDelta):
+            self._text += reply.text
+            self._next_index = reply.index + 1
+            return None
+        if not isinstance(reply, AnswerGiven) or not reply.text.startswith(self._text) or reply.text == self._text:
+            return None
+        missing = reply.text.removeprefix(self._text)
+        return AnswerDelta(tenant=reply.tenant, query_id=reply.answer_id, index=self._next_index, text=missing)
+
+
 class Exchange:
     """Asks questions over Kafka and hands back what comes. Use one per gateway process, in its event loop.
 
@@ -64,7 +83,8 @@ class Exchange:
         AnswerDelta
         AnswerGiven
 
-    The first final answer ends a question; repeats are dropped. Deltas are a preview, the final text counts.
+    The first final answer ends a question; repeats are dropped. Deltas are a preview, the final text counts; where
+    the preview is how the text begins, a last delta brings what is missing of it.
     """
 
     def __init__(
@@ -124,10 +144,12 @@ class Exchange:
         waiting = self._waiting[query.query_id] = _Waiting()
         try:
             await self._send(QueryAsked(tenant=tenant, event_id=query.query_id, query=query), traceparent)
-            final = False
+            shown, final = _Shown(), False
             while not final:
                 reply = await self._next(waiting, query, tenant)
                 final = not isinstance(reply, AnswerDelta)
+                if (rest := shown.rest(reply)) is not None:
+                    yield rest
                 yield reply
         finally:
             self._waiting.pop(query.query_id, None)

@@ -27,7 +27,8 @@ _BY_NAME: Final = {topic.name: topic for topic in REPLY_TOPICS}
 
 _POLL_S: Final = 0.1
 _BATCH: Final = 500
-_METADATA_S: Final = 5.0
+# Asked again until it is answered, and between two tries the end of the process is noticed.
+_METADATA_S: Final = 2.0
 # After a failure: soon enough that a person who restarts a broker does not wait for us.
 _RETRY_S: Final = 0.5
 _JOIN_S: Final = 10.0

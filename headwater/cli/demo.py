@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     context: typer.Context,
-    corpus: Annotated[Path, typer.Option(help="Documents, with a questions.json beside them.")] = Path("examples/corpus"),
+    corpus: Annotated[Path, typer.Option(help="Documents, with a questions.json beside them.")] = Path(
+        "examples/corpus"
+    ),
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
 ) -> None:
     """Start a real Kafka, ingest documents, ask, edit, delete, ask again. Leaves nothing running."""

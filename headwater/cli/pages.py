@@ -117,7 +117,8 @@ def commands_page(app: typer.Typer) -> str:
     root = typer.main.get_command(app)
     parts = [f"{GENERATED}# Commands\n\n{_prose(root.help)}\n"]
     for path, command in _walk("headwater", root):
-        rows = [_parameter_row(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+        visible = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+        rows = [_parameter_row(one) for one in sorted(visible, key=lambda one: one.param_type_name != "argument")]
         shown = [row for row in rows if row[0] not in ("`--install-completion`", "`--show-completion`", "`--help`")]
         parts.append(f"\n## {path}\n\n{_prose(command.help)}\n" + ("\n" + table(OPTION_HEAD, shown) if shown else ""))
     return "".join(parts)

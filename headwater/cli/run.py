@@ -17,7 +17,9 @@ def run(
         list[str],
         typer.Argument(help="`all`, a journey (ingest, answer, measure), or journey.step, steps to fuse joined by +."),
     ],
-    sources: Annotated[bool, typer.Option(help="Also read other systems' topics (cdc.*) with `all` or `ingest`.")] = False,
+    sources: Annotated[
+        bool, typer.Option(help="Also read other systems' topics (cdc.*) with `all` or `ingest`.")
+    ] = False,
 ) -> None:
     """Run hops until stopped: `headwater run ingest.parse+redact+chunk`.
 

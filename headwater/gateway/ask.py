@@ -132,28 +132,21 @@ async def _events(replies: AsyncIterator[Reply], query: Query, request: Request)
     """Every error after the first byte is an `error` event: the status has been sent by then."""
     request_id = str(request.scope.get("headwater.request_id", ""))
     yield _event("meta", {"answer_id": query.query_id, "request_id": request_id})
-    shown = False
     try:
         async for reply in _kept_alive(replies):
-            for part in _shown_as(reply, shown):
+            for part in _shown_as(reply):
                 yield part
-            shown = shown or reply is not None
     except Exception as error:
         yield _event("error", members_of(of_error(error), request_id, request.url.path))
 
 
-def _shown_as(reply: Reply | None, shown: bool) -> list[bytes]:
+def _shown_as(reply: Reply | None) -> list[bytes]:
     if reply is None:
         return [format_sse_event(comment="keep-alive")]
     if isinstance(reply, AnswerDelta):
         return [_event("token", {"index": reply.index, "text": reply.text}, str(reply.index))]
-    return _ending(_answer(reply), shown)
-
-
-def _ending(answer: dict[str, Any], shown: bool) -> list[bytes]:
-    """What ends a stream: the text, where none of it was shown yet, the citations, and the whole answer."""
-    token = [] if shown else [_event("token", {"index": 0, "text": answer["text"]}, "0")]
-    return [*token, *(_event("citation", citation) for citation in answer["citations"]), _event("done", answer)]
+    answer = _answer(reply)
+    return [*(_event("citation", citation) for citation in answer["citations"]), _event("done", answer)]
 
 
 async def _kept_alive(replies: AsyncIterator[Reply]) -> AsyncIterator[Reply | None]:

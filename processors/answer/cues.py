@@ -73,7 +73,7 @@ def asked(question: str) -> Asked:
     ('count', 'person', ['ohio'])
     """
     text = f" {' '.join(words(question))} "
-    kind = next((kind for kind, asks in _ASKS if asks.search(text)), "open")
+    kind: Kind = next((kind for kind, asks in _ASKS if asks.search(text)), "open")
     counted = _COUNTED.search(text)
     numbers = {stem(word) for word in words(question) if word[0].isdigit()}
     return Asked(

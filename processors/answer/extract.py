@@ -64,7 +64,7 @@ class _Candidate:
 def extract(question: str, sources: Sequence[Source], ranker: Ranker) -> Evidence:
     """The one to three sentences that answer a question best; none where the sources hold nothing near it.
 
-    1. Every sentence is scored by its words: those of the question, weighted by rarity, and the kind of thing asked for.
+    1. Every sentence is scored by its words: those of the question, weighted by rarity, and the kind asked for.
     2. The ranker scores the best of them, alone and after the sentence before, which often names what they speak of.
     3. The best is quoted, with those close to it, and with the sentence before it where it points back to that.
     """

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from processors.answer.fusion import z_scores
 from processors.answer.limits import RetrievalLimits
+from processors.ingest.passages import passage_text
 from processors.ports import Clock, Ranker
 from schemas.queries import Passage, PassagesFound, PassagesRanked, Query, Usage
 
@@ -32,7 +33,8 @@ def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clo
     readable = _readable(found, retrieval, clock)
     wanted = max(1, min(retrieval.passages, found.query.max_passages))
     began = clock.monotonic()
-    scores = _scored(ranker, found.query.question, [passage.text for passage in readable])
+    texts = [passage_text(passage.title, passage.heading_path, passage.text) for passage in readable]
+    scores = _scored(ranker, found.query.question, texts)
     seconds = clock.monotonic() - began
     rest = found.passages[len(scores) :]
     ranked = [*_mixed(found.passages[: len(scores)], scores, retrieval.rank_weight), *rest]

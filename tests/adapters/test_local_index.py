@@ -88,7 +88,9 @@ def test_when_killed_while_writing_then_what_was_promised_is_there_and_halves_ag
         found = {candidate.object.object_id for candidate in index.search_text("acme", "valve", limit, EVERYONE)}
         assert found == held
         vector = EMBEDDER.embed([VALVE])[0]
-        assert {candidate.object.object_id for candidate in index.search_vector("acme", vector, limit, EVERYONE)} == held
+        assert {
+            candidate.object.object_id for candidate in index.search_vector("acme", vector, limit, EVERYONE)
+        } == held
 
 
 @pytest.mark.parametrize("lost", [1, 20, 200])

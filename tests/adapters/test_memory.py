@@ -23,7 +23,9 @@ def test_when_models_differ_then_their_vectors_stay_apart() -> None:
     assert cache.get("two", "a") is None
 
 
-@pytest.mark.parametrize(("question", "text", "score"), [("red valve", "a valve", 0.5), ("", "x", 0.0), ("a", "a", 1.0)])
+@pytest.mark.parametrize(
+    ("question", "text", "score"), [("red valve", "a valve", 0.5), ("", "x", 0.0), ("a", "a", 1.0)]
+)
 def test_when_words_overlap_then_the_score_is_their_share(question: str, text: str, score: float) -> None:
     assert OverlapRanker().score(question, [text]) == [score]
 

@@ -71,7 +71,9 @@ def test_when_counted_then_more_words_are_more_tokens(embedder: Embedder) -> Non
 def test_when_threads_share_it_then_each_gets_its_own_rows(embedder: Embedder) -> None:
     expected = embedder.embed(TEXTS)
     with ThreadPoolExecutor(4) as threads:
-        rows = list(threads.map(lambda number: (embedder.embed([TEXTS[number % 3]])[0], embedder.count("a b")), range(24)))
+        rows = list(
+            threads.map(lambda number: (embedder.embed([TEXTS[number % 3]])[0], embedder.count("a b")), range(24))
+        )
     for number, (row, _) in enumerate(rows):
         assert row @ expected[number % 3] == pytest.approx(1.0, abs=1e-3)
 

@@ -220,7 +220,10 @@ def test_when_threads_write_and_search_then_nothing_breaks_or_is_lost(index: Ind
     def reader() -> None:
         vector = EMBEDDER.embed([VALVE])[0]
         while not done.is_set():
-            for found in (*index.search_text("acme", "valve", 5, EVERYONE), *index.search_vector("acme", vector, 5, EVERYONE)):
+            for found in (
+                *index.search_text("acme", "valve", 5, EVERYONE),
+                *index.search_vector("acme", vector, 5, EVERYONE),
+            ):
                 assert np.frombuffer(found.object.vector, np.float32) @ vector == pytest.approx(1.0, abs=1e-5)
 
     def guarded(work: Callable[[], None]) -> Callable[[], None]:

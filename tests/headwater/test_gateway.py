@@ -23,7 +23,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def client(anyio_backend: str) -> Any:
     settings = Settings(
         kafka=Kafka(bootstrap=f"127.0.0.1:{choose_port('nothing')}", deadline_s=0.5),
