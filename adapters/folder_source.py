@@ -31,9 +31,9 @@ _MARKDOWN: Final = (".md", ".markdown")
 # Written by editors and downloads beside the real file, and gone a moment later.
 _PASSING: Final = ("~", ".swp", ".tmp", ".part", ".crdownload")
 
-# A change that was missed (a full queue of the system, a network drive) is found at the latest after this.
+# A change that was missed (a full queue of the system, a network drive) is found after so many quiet seconds.
 _RESCAN_S: Final = 30
-_FIRST_RESCAN_MS: Final = 1_000
+_SECOND_MS: Final = 1_000
 
 
 class FileGoneError(AdapterError):
@@ -137,15 +137,20 @@ class FolderSource:
             step=settle_ms,
             debounce=max(settle_ms * 10, 500),
             stop_event=stop,
-            rust_timeout=_FIRST_RESCAN_MS,
+            rust_timeout=_SECOND_MS,
             yield_on_timeout=True,
             raise_interrupt=False,
         )
-        quiet = _RESCAN_S - 1
+        quiet = _RESCAN_S
         for batch in changes:
-            quiet = 0 if quiet >= _RESCAN_S else quiet + 1
-            names = {self._name(Path(path)) for _, path in batch}
-            yield {""} if quiet >= _RESCAN_S else names
+            paths = [Path(path) for _, path in batch]
+            if paths:
+                # What came into a new folder before it was watched was not told: look again soon.
+                quiet = _RESCAN_S if any(path.is_dir() for path in paths) else quiet
+                yield {self._name(path) for path in paths}
+            else:
+                yield {""} if quiet >= _RESCAN_S else set()
+                quiet = 0 if quiet >= _RESCAN_S else quiet + 1
 
     def _concerns(self, path: Path) -> bool:
         """Whether a change at a path can matter: it can where it is, or was, a folder or a file of ours."""

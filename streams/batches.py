@@ -40,6 +40,9 @@ POLL_S: Final = 0.05
 PAUSE_AFTER_S: Final = 0.2
 # The broker still writes the last transaction's markers; one begun sooner would wait 20 ms (CONCURRENT_TRANSACTIONS).
 BREATHING_S: Final = 0.02
+# The first abort is usually a rebalance and goes again at once; one after the other means that something is wrong.
+ABORT_BACKOFF_S: Final = 0.01
+ABORT_BACKOFF_MAX_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class BatchHop:
         self._held: list[Record] = []
         self._caught_up = 0
         self._committed_at = 0.0
+        self._aborts = 0
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Raises what only a restart can heal."""
@@ -94,9 +98,11 @@ class BatchHop:
             done = self._handle(handler, batch, stop)
             if done is not None:
                 self._commit(batch, done)
+                self._aborts = 0
                 return
         except AbortedError:
-            pass
+            self._aborts += 1
+            stop.wait(min(ABORT_BACKOFF_S * 2**self._aborts, ABORT_BACKOFF_MAX_S))
         self._rewind()
 
     def _collect(self) -> list[Record]:
@@ -171,7 +177,9 @@ class BatchHop:
         outgoing = [out for n in alive for out in done.outgoing[n]]
         offsets = self._complete([batch[n] for n in alive])
         started = self._clock.monotonic()
-        self._producer.commit(outgoing, [TopicPartition(*p, o) for p, o in offsets.items()], self._intake.group_metadata())
+        self._producer.commit(
+            outgoing, [TopicPartition(*p, o) for p, o in offsets.items()], self._intake.group_metadata()
+        )
         self._committed_at = self._clock.monotonic()
         metrics.TRANSACTION_SECONDS.labels(self.name).observe(self._committed_at - started)
         for place, offset in offsets.items():

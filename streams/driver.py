@@ -13,7 +13,7 @@ from typing import Any, Final
 from processors.contract import Reject
 from schemas.codec import Codec
 from schemas.envelope import Event
-from streams.hop import AnyTopic, Hop, Journey
+from streams.hop import AnyTopic, Hop, Journey, JourneyError
 from streams.pipeline import BoundHop, Origin, Pipeline
 from streams.records import Inbound, Outgoing, Processed, Record
 from streams.retries import ErrorPolicy
@@ -68,9 +68,10 @@ class Driver:
     def run(self) -> None:
         """Runs every hop until no topic holds anything unread."""
         for _ in range(ROUNDS_MOST):
-            if not any([self._turn(pipeline) for pipeline in self._pipelines]):
+            turned = [self._turn(pipeline) for pipeline in self._pipelines]
+            if not any(turned):
                 return
-        raise RuntimeError(f"the journeys did not come to rest within {ROUNDS_MOST} rounds")
+        raise JourneyError(f"the journeys did not come to rest within {ROUNDS_MOST} rounds")
 
     def events(self, topic: AnyTopic) -> list[Any]:
         """What was written to a topic, decoded, in order."""

@@ -22,7 +22,15 @@ from topics.answer import ANSWER_TOPICS
 from topics.ingest import DOCUMENT_HEAD, INGEST_TOPICS, SOURCE_CHANGES
 from topics.measure import MEASURE_TOPICS
 
-__all__ = ["DECLARED", "ClusterUnavailableError", "Declaration", "TopicDifference", "declarations", "ensure", "wait_for_topics"]
+__all__ = [
+    "DECLARED",
+    "ClusterUnavailableError",
+    "Declaration",
+    "TopicDifference",
+    "declarations",
+    "ensure",
+    "wait_for_topics",
+]
 
 DECLARED: Final[tuple[AnyTopic, ...]] = (*INGEST_TOPICS, *ANSWER_TOPICS, *MEASURE_TOPICS)
 

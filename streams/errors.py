@@ -5,7 +5,13 @@ StreamsError                  base of what this room raises
 ├── TopicMissingError         a topic that should be there is not; `headwater topics ensure` creates it
 ├── DeliveryError             the cluster refused a record, or did not confirm it in time
 ├── TooManyQuestionsError     as many questions wait as this door lets in; try again later
-└── UnknownTraceError         no event of that id was found where traces are looked for
+├── UnknownTraceError         no event of that id was found where traces are looked for
+├── SettingsError             a setting is unknown or can't be used                       (settings.py)
+├── JourneyError              hops that do not fit together, a step that is not there     (hop.py)
+├── EvaluationError           labelled data that can't be used                            (evaluation.py)
+├── AbortedError              a transaction did not happen; the batch is done again       (transactions.py)
+└── what ends a worker, to be started again: ProducerLostError (transactions.py), IntakeError (intake.py),
+    StalledError (watchdog.py), FollowError (follow.py)
 """
 
 from __future__ import annotations

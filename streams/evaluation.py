@@ -92,7 +92,9 @@ class _Trial:
         self._clock = parts.port("clock")
         parts.port("heads").open()
         until_ranked = Journey("answer", [hop for hop in ANSWER if hop.name in _FINDING])
-        self._driver = Driver([INGEST, until_ranked], parts.port, parts.memory_codec(), Origin(self._clock), batch=ROUND)
+        self._driver = Driver(
+            [INGEST, until_ranked], parts.port, parts.memory_codec(), Origin(self._clock), batch=ROUND
+        )
 
     def run(self, passages: Sequence[Line], questions: Sequence[Line]) -> Report:
         started = self._clock.monotonic()

@@ -1,6 +1,6 @@
 """A follower folds a whole topic into a view in this process: heads, vectors already computed.
 
-It reads every partition from the beginning, committed records only, without a group: each process has a view of its own.
+It reads every partition from the beginning, committed records only, without a group: each process has its own view.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from processors.ports import Clock
 from schemas.codec import Codec, SchemaError
 from schemas.envelope import Event
 from streams.clients import consumer_config
+from streams.errors import StreamsError
 from streams.hop import AnyTopic
 from streams.settings import Kafka
 
@@ -26,6 +27,11 @@ _LOG = structlog.get_logger(__name__)
 _QUIET: Final = logging.getLogger("headwater.librdkafka")
 POLL_S: Final = 0.1
 READ_MOST: Final = 500
+ASK_AGAIN_S: Final = 0.1
+
+
+class FollowError(StreamsError):
+    """Following a topic failed for good; the worker ends, to be started again."""
 
 
 class Follower:
@@ -35,7 +41,9 @@ class Follower:
     the group's offsets are known to be stable, and the view holds all that a predecessor committed.
     """
 
-    def __init__(self, topic: AnyTopic, fold: Callable[[Event], None], codec: Codec, kafka: Kafka, clock: Clock) -> None:
+    def __init__(
+        self, topic: AnyTopic, fold: Callable[[Event], None], codec: Codec, kafka: Kafka, clock: Clock
+    ) -> None:
         self.topic = topic
         self._fold = fold
         self._codec = codec
@@ -58,25 +66,33 @@ class Follower:
     def catch_up(self, timeout_s: float) -> None:
         """Waits until the view holds all that is committed now. Raises Stop when it does not within `timeout_s`."""
         deadline = self._clock.monotonic() + timeout_s
-        try:
-            ends = self._committed_ends(timeout_s)
-        except KafkaException as error:
-            raise Stop(f"the ends of {self.topic.name!r} are not known: {error.args[0]}") from error
+        ends = self._ends_by(deadline)
         with self._moved:
             while not all(self._applied.get(partition, 0) >= end for partition, end in ends.items()):
                 if self._failed is not None:
-                    raise RuntimeError(f"following {self.topic.name!r} failed") from self._failed
+                    raise FollowError(f"following {self.topic.name!r} failed") from self._failed
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     raise Stop(f"the view of {self.topic.name!r} has not caught up within {timeout_s:g} s")
                 self._moved.wait(left)
+
+    def _ends_by(self, deadline: float) -> dict[int, int]:
+        """The ends; a partition just created has no leader yet, one whose broker died has none for a while."""
+        while True:
+            try:
+                return self._committed_ends(max(0.1, deadline - self._clock.monotonic()))
+            except KafkaException as error:
+                if self._clock.monotonic() > deadline or self._stop.wait(ASK_AGAIN_S):
+                    raise Stop(f"the ends of {self.topic.name!r} are not known: {error.args[0]}") from error
 
     def _committed_ends(self, timeout_s: float) -> dict[int, int]:
         """The last stable offset of every partition: under read_committed that is what the cluster answers."""
         if self._ends is None:
             self._ends = self._consumer()
         return {
-            partition: self._ends.get_watermark_offsets(TopicPartition(self.topic.name, partition), timeout=timeout_s)[1]
+            partition: self._ends.get_watermark_offsets(TopicPartition(self.topic.name, partition), timeout=timeout_s)[
+                1
+            ]
             for partition in self._partitions(self._ends)
         }
 

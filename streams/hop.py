@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from schemas.envelope import Event
+from streams.errors import StreamsError
 from topics.topic import Topic
 
 Mode = Literal["batch", "keyed"]
@@ -16,7 +17,7 @@ AnyTopic = Topic[Any]
 Step = Callable[..., Any]
 
 
-class JourneyError(Exception):
+class JourneyError(StreamsError):
     """A journey does not fit together: a topic that no hop can route, a step that takes another event."""
 
 
@@ -74,7 +75,9 @@ class Hop:
             if type(event) in topic.events:
                 return topic
         names = ", ".join(topic.name for topic in self.writes)
-        raise JourneyError(f"step {self.name!r} emitted {type(event).__name__}, which none of its topics carries: {names}")
+        raise JourneyError(
+            f"step {self.name!r} emitted {type(event).__name__}, which none of its topics carries: {names}"
+        )
 
 
 def _hints(step: Step) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from processors.ports import Clock
 from streams import metrics
 from streams.clients import consumer_config
 from streams.commits import OffsetLedger
+from streams.errors import StreamsError
 from streams.records import Partition, Record
 from streams.settings import Kafka, Worker
 from streams.watchdog import Watchdog
@@ -28,7 +29,7 @@ LOOK_EVERY_S: Final = 1.0
 SEEK_TIMEOUT_S: Final = 5.0
 
 
-class IntakeError(Exception):
+class IntakeError(StreamsError):
     """The consumer is broken for good; the worker ends, to be started again."""
 
 
@@ -75,7 +76,7 @@ class Intake:
         return self.ledger.epoch(record.place) == record.epoch
 
     def pause(self) -> None:
-        """Stops fetching, while polling goes on. Apply it again after every assignment: new partitions come unpaused."""
+        """Stops fetching, while polling goes on. Do it again after every assignment: new partitions come unpaused."""
         self._paused = True
         self._apply(self._consumer.pause)
 

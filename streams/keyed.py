@@ -30,7 +30,7 @@ from schemas.envelope import Event
 from streams import metrics
 from streams.batches import HopPlan
 from streams.clients import producer_config
-from streams.errors import StreamsError
+from streams.errors import ClusterUnavailableError, DeliveryError, TopicMissingError
 from streams.intake import Intake
 from streams.pipeline import BoundHop
 from streams.records import Inbound, Outgoing, Processed, Record
@@ -44,6 +44,8 @@ POLL_S: Final = 0.05
 COMMIT_EVERY_S: Final = 0.15
 # Leaving is bounded: a broker that is away, or a step that does not end, must not keep the process.
 LEAVE_S: Final = 5.0
+# What sending raises when the cluster is away; the record is tried again when it is back.
+_AWAY: Final = (ClusterUnavailableError, TopicMissingError, DeliveryError, BufferError, KafkaException)
 # More threads than cores: a step may wait for an index or a view.
 STEP_THREADS: Final = 4
 
@@ -172,7 +174,7 @@ class KeyedHop:
                 await asyncio.gather(*deliveries)
                 break
             except Exception as error:
-                pause = as_stop(error) or (Stop(str(error)) if isinstance(error, (StreamsError, BufferError)) else None)
+                pause = as_stop(error) or (Stop(str(error)) if isinstance(error, _AWAY) else None)
                 if pause is None:
                     raise
                 await self._pause(pause)

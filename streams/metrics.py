@@ -30,7 +30,9 @@ PAUSED_SECONDS: Final = Counter("headwater_hop_paused_seconds_total", "Time spen
 PAUSED: Final = Gauge("headwater_hop_paused", "1 while the hop waits for a dependency.", ["hop"])
 LAG: Final = Gauge("headwater_hop_lag_records", "Records not yet read, by position.", ["hop"])
 STALLS: Final = Counter("headwater_hop_stalls_total", "Partitions found standing still and sought again.", ["hop"])
-EXPIRED: Final = Counter("headwater_hop_expired_total", "Records answered by the hop's guard, not by its step.", ["hop"])
+EXPIRED: Final = Counter(
+    "headwater_hop_expired_total", "Records answered by the hop's guard, not by its step.", ["hop"]
+)
 
 FRESHNESS: Final = Histogram(
     "headwater_index_freshness_seconds",

@@ -67,15 +67,17 @@ def read_known(reader: Reader, tenant: str, folder: str) -> Known:
     def ours(key: bytes, _: bytes) -> bool:
         return key.startswith(prefix)
 
-    for reading in reader.read(DOCUMENT_CHANGED.name, Slice(keep=ours)):
-        event = reading.event
-        if isinstance(event, DocumentChanged) and event.properties.get(FOLDER) == folder:
-            known.hashes[event.document] = event.properties.get("sha256", "")
-        elif isinstance(event, DocumentChanged | DocumentDeleted):
-            known.hashes.pop(event.document, None)
-    for reading in reader.read(DOCUMENT_CHANGED.dead_letters, Slice(keep=ours)):
+    parts = {name: Slice(keep=ours) for name in (DOCUMENT_CHANGED.name, DOCUMENT_CHANGED.dead_letters)}
+    for reading in reader.read_each(parts):
         event, step = reading.event, names.value(reading.headers, STEP)
-        if isinstance(event, DocumentChanged) and step == STEP_NAME.encode() and event.properties.get(FOLDER) == folder:
+        mine = isinstance(event, DocumentChanged) and event.properties.get(FOLDER) == folder
+        if reading.topic == DOCUMENT_CHANGED.name and isinstance(event, DocumentChanged | DocumentDeleted):
+            known.hashes.pop(event.document, None)
+        if not mine or not isinstance(event, DocumentChanged):
+            continue
+        if reading.topic == DOCUMENT_CHANGED.name:
+            known.hashes[event.document] = event.properties.get("sha256", "")
+        elif step == STEP_NAME.encode():
             known.refusals[event.document] = (names.value(reading.headers, REASON) or b"").decode()
     return known
 

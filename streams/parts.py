@@ -89,7 +89,7 @@ class Parts:
         return tuple(self._followers[name] for name in sorted(names))
 
     def open(self, names: set[str]) -> None:
-        """Follows the views of these names; the heads open once they are caught up and the index holds what they list."""
+        """Follows the views of these names; the heads open once caught up, and the index is mended where it lost anything."""
         for name in sorted(names):
             self._followers[name] = self._follow(name)
             self._followers[name].start()

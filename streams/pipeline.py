@@ -182,9 +182,7 @@ class Pipeline:
     def emit(self, bound: BoundHop, inbound: Inbound, events: Iterable[Event], out: list[Outgoing]) -> list[Inbound]:
         """Completes and encodes events; returns them as what the next fused hop may read."""
         now = self.origin.clock.now()
-        return [
-            self.emit_one(bound, inbound, ordinal, event, now, out) for ordinal, event in enumerate(events)
-        ]
+        return [self.emit_one(bound, inbound, ordinal, event, now, out) for ordinal, event in enumerate(events)]
 
     def emit_one(
         self, bound: BoundHop, inbound: Inbound, ordinal: int, event: Event, now: Micros, out: list[Outgoing]

@@ -20,7 +20,6 @@ from processors.ingest.chunk import chunk
 from processors.ingest.embed import embed
 from processors.ports import Index, IndexObject
 from schemas.documents import ChunkCreated, ChunkEmbedded, DocumentHead, DocumentRedacted
-from schemas.envelope import Event
 
 _LOG = structlog.get_logger(__name__)
 
@@ -64,7 +63,7 @@ def mend(ports: Ports, lost: Mapping[Document, DocumentHead], redacted: Iterable
 
 def _objects(ports: Ports, document: DocumentRedacted, head: DocumentHead) -> Iterator[IndexObject]:
     ids = {one.name: one.object_id for one in head.chunks}
-    chunks: list[Event] = [
+    chunks = [
         event
         for event in chunk(document, ports.port("splitter"))
         if isinstance(event, ChunkCreated) and event.chunk.name in ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event as Signal
 from typing import Any
 
@@ -29,7 +29,7 @@ class ErrorPolicy:
     attempts: int = 3
     backoff_s: float = 0.05
     backoff_max_s: float = 2.0
-    cancelled: Signal = Signal()
+    cancelled: Signal = field(default_factory=Signal)
 
     def wait(self, attempt: int) -> None:
         """Waits before the next attempt, doubling each time. Raises Stop when the worker is stopping."""
@@ -46,9 +46,7 @@ def as_stop(error: Exception) -> Stop | None:
     return None
 
 
-def isolate(
-    call: Callable[[Sequence[Any]], list[Outputs]], items: Sequence[Any], policy: ErrorPolicy
-) -> list[Outputs]:
+def isolate(call: Callable[[Sequence[Any]], list[Outputs]], items: Sequence[Any], policy: ErrorPolicy) -> list[Outputs]:
     """Runs a step on a batch; a batch that fails runs again in halves, a single record within its budget.
 
     Raises Stop (a dependency is away) untouched: nothing was decided about any record then.

@@ -71,7 +71,7 @@ class Router:
 
 
 def send(producer: Any, router: Router, out: Outgoing, **more: Any) -> None:
-    """Hands a record to a producer, in the partition where its event belongs. Raises BufferError when its queue is full.
+    """Hands a record to a producer, for the partition where its event belongs. Raises BufferError when it has no room.
 
     A dead letter goes where its original key leads.
     """

@@ -18,8 +18,10 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from streams.errors import StreamsError
 
-class SettingsError(Exception):
+
+class SettingsError(StreamsError):
     """A setting is unknown or has a value that can't be used; the message names it."""
 
 
@@ -80,7 +82,9 @@ class Retrieve(Section):
 
     candidates: int = Field(30, ge=1, description="Candidates that go to the reranker.")
     passages: int = Field(6, ge=1, description="Passages that go into the prompt.")
-    rerank_deadline_ms: int = Field(400, ge=1, description="Beyond this the fused order is used, and the answer says so.")
+    rerank_deadline_ms: int = Field(
+        400, ge=1, description="Beyond this the fused order is used, and the answer says so."
+    )
 
 
 class Generate(Section):
@@ -143,7 +147,11 @@ class Settings(BaseSettings):
     """All sections. Read once, with `load`, and pass on whole."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HEADWATER_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+        env_prefix="HEADWATER_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
     kafka: Kafka = Kafka()
@@ -167,7 +175,7 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library passes it; there is no .env here
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         yaml = YamlConfigSettingsSource(settings_cls, yaml_file=_config_file)

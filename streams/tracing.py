@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -144,9 +144,8 @@ def trace_answer(reader: Reader, answer_id: str) -> AnswerTrace:
 def trace_document(reader: Reader, document: str, tenant: str = "", version: Version | None = None) -> DocumentTrace:
     """The way of one version of a document, the newest where none is named. Raises UnknownTraceError."""
     key = _key_of(reader, document, tenant)
-    changes = [
-        r for r in _keyed(reader, DOCUMENT_CHANGED, key) if isinstance(r.event, DocumentChanged | DocumentDeleted)
-    ]
+    found = _keyed(reader, [DOCUMENT_CHANGED], key)
+    changes = [r for r in found if isinstance(r.event, DocumentChanged | DocumentDeleted)]
     if version is None:
         version = max((found for found in map(_version, changes) if found), default=None)
     if version is None:
@@ -155,7 +154,7 @@ def trace_document(reader: Reader, document: str, tenant: str = "", version: Ver
         )
     change = [reading for reading in changes if _version(reading) == version]
     since = Micros(change[0].at - _BEFORE) if change else None
-    later = [r for topic in INGEST_WAY[1:] for r in _keyed(reader, topic, key, since) if _version(r) == version]
+    later = [r for r in _keyed(reader, INGEST_WAY[1:], key, since) if _version(r) == version]
     events = [r.event for r in (*change, *later) if r.event is not None]
     receipt = next((event for event in events if isinstance(event, DocumentIndexed)), None)
     hops = tuple(_hops([*change, *later]))
@@ -169,12 +168,11 @@ def _of_answer(reader: Reader, answer_id: str) -> Iterator[Reading]:
     def mentions(_: bytes, value: bytes) -> bool:
         return wanted in value
 
-    for topic in ANSWER_WAY:
-        # People judge an answer whenever they like.
-        end = None if topic is FEEDBACK_GIVEN else until
-        for reading in reader.read(topic.name, Slice(since=since, until=end, keep=mentions)):
-            if _answer_id(reading.event) == answer_id:
-                yield reading
+    # People judge an answer whenever they like.
+    ends = {topic.name: None if topic is FEEDBACK_GIVEN else until for topic in ANSWER_WAY}
+    parts = {name: Slice(since=since, until=end, keep=mentions) for name, end in ends.items()}
+    found = [reading for reading in reader.read_each(parts) if _answer_id(reading.event) == answer_id]
+    yield from sorted(found, key=lambda reading: list(parts).index(reading.topic))
 
 
 def _with_documents(
@@ -191,14 +189,16 @@ def _with_documents(
         yield citation, known[cited]
 
 
-def _keyed(reader: Reader, topic: AnyTopic, key: str, since: Micros | None = None) -> Iterator[Reading]:
-    """The records about one document; heads have their generation in front of it."""
+def _keyed(reader: Reader, topics: Sequence[AnyTopic], key: str, since: Micros | None = None) -> list[Reading]:
+    """The records about one document in the order of the way; heads have their generation in front of the key."""
     wanted = key.encode()
 
     def ours(found: bytes, _: bytes) -> bool:
         return found == wanted or found.endswith(b"|" + wanted)
 
-    yield from reader.read(topic.name, Slice(since=since, partition=reader.partition_of(topic, key), keep=ours))
+    parts = {topic.name: Slice(since=since, partition=reader.partition_of(topic, key), keep=ours) for topic in topics}
+    order = {topic.name: place for place, topic in enumerate(topics)}
+    return sorted(reader.read_each(parts), key=lambda reading: order[reading.topic])
 
 
 def _key_of(reader: Reader, document: str, tenant: str) -> str:

@@ -25,6 +25,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from processors.ports import Clock
 from streams import metrics
 from streams.clients import producer_config
+from streams.errors import ClusterUnavailableError, StreamsError, TopicMissingError
 from streams.records import Outgoing
 from streams.routing import Router, send
 from streams.settings import Kafka
@@ -48,11 +49,11 @@ _INDEFINITE: Final = frozenset(
 GIVE_UP_AFTER_S: Final = 120.0
 
 
-class AbortedError(Exception):
+class AbortedError(StreamsError):
     """The transaction did not happen: rewind to the committed offsets and do the batch again."""
 
 
-class ProducerLostError(Exception):
+class ProducerLostError(StreamsError):
     """No producer could be had for two minutes; the worker ends, to be started again."""
 
 
@@ -81,7 +82,9 @@ class TransactionalProducer:
             except KafkaException as error:
                 self._discard()
                 if self._clock.monotonic() > give_up:
-                    raise ProducerLostError(f"no transactional producer {self._id!r} for {GIVE_UP_AFTER_S:g} s: {error}") from error
+                    raise ProducerLostError(
+                        f"no transactional producer {self._id!r} for {GIVE_UP_AFTER_S:g} s: {error}"
+                    ) from error
                 _LOG.warning("producer.waiting", hop=self._hop, reason=str(error.args[0]))
                 keep_alive()
 
@@ -96,7 +99,7 @@ class TransactionalProducer:
                 self._produce(out, deadline)
             self._until(deadline, lambda left: self._producer.send_offsets_to_transaction(list(offsets), group, left))
             self._until(deadline, self._producer.commit_transaction)
-        except (KafkaException, BufferError) as error:
+        except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
             self._undo(error)
             raise AbortedError(str(error)) from error
         self._producer.poll(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streams.errors import StreamsError
 from streams.records import Partition
 
 
@@ -14,7 +15,7 @@ class _Seen:
     seeks: int = 0
 
 
-class StalledError(Exception):
+class StalledError(StreamsError):
     """A partition stood still again after it was sought: only a new consumer helps."""
 
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from headwater.cli import (
+    ask,
+    config,
+    demo,
+    doctor,
+    eval,
+    gateway,
+    local,
+    publish,
+    render,
+    run,
+    tail,
+    topics,
+    trace,
+    watch,
+)
 from headwater.cli.exits import INTERRUPTED, code_of, say
 
 __all__ = ["app", "main"]
 
 # In the order in which a newcomer needs them.
-PARTS: Final = (
-    "demo", "local", "ask", "publish", "watch", "tail", "trace", "topics", "run", "gateway", "config", "doctor", "eval",
-    "render",
-)  # fmt: skip
+PARTS: Final = (demo, local, ask, publish, watch, tail, trace, topics, run, gateway, config, doctor, eval, render)
 
 app = typer.Typer(
     name="headwater",
@@ -30,8 +41,7 @@ app = typer.Typer(
 )
 
 for part in PARTS:
-    if importlib.util.find_spec(f"headwater.cli.{part}"):
-        importlib.import_module(f"headwater.cli.{part}").register(app)
+    part.register(app)
 
 
 def _version(wanted: bool) -> None:
@@ -45,14 +55,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def headwater(
     context: typer.Context,
-    config: Annotated[Path | None, typer.Option(help="Settings file; else headwater.yaml in this folder.")] = None,
+    settings: Annotated[Path | None, typer.Option("--config", help="Settings file; else headwater.yaml in this folder.")] = None,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Retrieval-augmented generation as a stream: every step an event on a Kafka topic."""
-    if config is not None:
+    if settings is not None:
         from streams.settings import load
 
-        context.obj = load(config)
+        context.obj = load(settings)
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def test_when_an_answer_has_fields_of_a_newer_release_then_they_are_left_out() -
         ({"kafka": "x:1"}, "schema registry"),
     ],
 )
-def test_when_a_client_is_made_wrong_then_it_says_how(arguments: dict[str, str], words: str) -> None:
+def test_when_a_client_is_made_wrong_then_it_says_how(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(headwater.ClientError, match=words):
         Client(**arguments)
 

@@ -1,4 +1,4 @@
-"""A broker that goes away in the middle of work: the hops wait, then go on; nothing is lost, doubled or dead-lettered."""
+"""A broker that goes away in the middle of work: the hops wait, then go on; nothing is lost, doubled or given up."""
 
 from __future__ import annotations
 

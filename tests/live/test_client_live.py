@@ -24,7 +24,7 @@ from tests.streams.answerer import WORDS, Answerer, entrance
 
 pytestmark = [pytest.mark.live, pytest.mark.anyio]
 
-Way = dict[str, str]
+Way = dict[str, Any]
 
 
 @pytest.fixture(scope="module")

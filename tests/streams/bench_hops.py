@@ -51,6 +51,10 @@ def feedback(n: int, key: str = "k") -> FeedbackGiven:
     return FeedbackGiven(tenant="acme", event_id=f"e{n}", answer_id=key, rating="up", comment=str(n))
 
 
+def _no_port(name: str) -> Any:
+    raise KeyError(name)
+
+
 @dataclass
 class Bench:
     """Topics, a codec and the means to put and read events; one per test."""
@@ -93,7 +97,7 @@ class Bench:
     def hop(self, kind: type[Any], hops: list[Hop], settings: Settings | None = None, **plan: Any) -> Any:
         chosen = settings or settings_for(self.bootstrap)
         policy = ErrorPolicy(attempts=2, backoff_s=0.01)
-        bound = [BoundHop(hop, lambda name: {}[name]) for hop in hops]
+        bound = [BoundHop(hop, _no_port) for hop in hops]
         pipeline = Pipeline(bound, self.codec, Origin(SystemClock(), "test"), policy)
         return kind(HopPlan(self.group, pipeline, **plan), chosen, SystemClock())
 
@@ -102,7 +106,7 @@ class Bench:
         kafka = load(kafka={"bootstrap": self.bootstrap}).kafka
         consumer = Consumer(consumer_config(kafka, f"read-{uuid.uuid4().hex}", **{"enable.partition.eof": True}))
         consumer.subscribe([topic])
-        found, ended, until = [], set[int](), time.monotonic() + timeout_s
+        found, ended, until = list[Any](), set[int](), time.monotonic() + timeout_s
         while time.monotonic() < until and (len(found) < count or len(ended) < self.partitions):
             message = consumer.poll(0.2)
             if message is None:

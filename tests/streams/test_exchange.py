@@ -23,7 +23,6 @@ from streams.settings import Gateway, Kafka, Settings
 from tests.streams.answerer import WORDS, Answerer, entrance
 from topics.answer import ANSWER_DELTA, ANSWER_GIVEN, QUERY_ASKED
 
-
 pytestmark = pytest.mark.anyio
 
 

@@ -76,8 +76,12 @@ def driver(ports: Mapping[str, Any]) -> Driver:
 
 def changed(document: str, text: str, tenant: str = "acme", **more: Any) -> DocumentChanged:
     return DocumentChanged(
-        tenant=tenant, event_id=f"{document}-{hash(text)}", document=document, media_type="text/markdown",
-        body=text.encode(), **more
+        tenant=tenant,
+        event_id=f"{document}-{hash(text)}",
+        document=document,
+        media_type="text/markdown",
+        body=text.encode(),
+        **more,
     )
 
 

@@ -100,7 +100,9 @@ def test_when_the_whole_log_is_replayed_then_nothing_is_embedded_and_no_head_is_
 def test_when_a_paragraph_of_250_changes_then_at_most_two_chunks_are_embedded(
     line: Driver, ports: dict[str, Any]
 ) -> None:
-    paragraphs = [f"Paragraph {n} speaks of gauge {n * 7} and of the reach below weir {n * 3}, at length." for n in range(250)]
+    paragraphs = [
+        f"Paragraph {n} speaks of gauge {n * 7} and of the reach below weir {n * 3}, at length." for n in range(250)
+    ]
     publish(line, changed("long.md", "\n\n".join(paragraphs)))
     before = len(ports["embedder"].texts)
     paragraphs[125] = "This paragraph now says something else entirely about the lock keeper's cottage."

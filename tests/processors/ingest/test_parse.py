@@ -17,6 +17,7 @@ from schemas.envelope import Version
 from tests.processors.ingest.builders import at
 
 FORMATS = all_formats()
+GIVEN = Version(source=3, offset=4)
 
 
 def changed(
@@ -25,7 +26,7 @@ def changed(
     *,
     claim: Claim | None = None,
     title: str = "",
-    version: Version | None = Version(source=3, offset=4),
+    version: Version | None = GIVEN,
 ) -> DocumentChanged:
     return DocumentChanged(
         tenant="acme",
