@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from adapters.blas import one_thread_per_product
 from adapters.token_vectors import TokenVectors
 
 __all__ = ["MaxSimRanker", "TokenEncoder"]
@@ -35,6 +36,7 @@ class MaxSimRanker:
     """
 
     def __init__(self, encoder: TokenEncoder) -> None:
+        one_thread_per_product()
         self._encoder = encoder
 
     @property

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from adapters.blas import one_thread_per_product
 from adapters.errors import IndexUnavailableError
 from adapters.keyword_index import KeywordIndex
 from adapters.object_log import IndexFolderError, ObjectLog, Opened, Record, Regranted, Removed, Written
@@ -42,6 +43,7 @@ class LocalIndex:
     """
 
     def __init__(self, folder: Path, compact_from: int = _COMPACT_FROM) -> None:
+        one_thread_per_product()
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._writing = threading.RLock()

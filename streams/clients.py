@@ -8,8 +8,17 @@ from typing import Any, Final
 from streams.settings import Kafka
 from topics.topic import MAX_RECORD_BYTES
 
+
+class _Quieter(logging.Filter):
+    """Drops the lines that a client repeats for every connection it tries while a broker is away: hops say it once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(("FAIL ", "REQTMOUT", "GETPID", "BGQUEUE"))
+
+
 LOGGER: Final = logging.getLogger("headwater.kafka")
 """Where librdkafka's own lines go: every refused connection is one, so commands quieten it."""
+LOGGER.addFilter(_Quieter())
 
 # A broker that comes back must be found within a second, not within librdkafka's ten.
 _RECONNECT_MAX_MS: Final = 1_000

@@ -62,7 +62,7 @@ class TopicDifference:
     """One way in which the cluster is not what is declared; `created` says that it now is.
 
     >>> str(TopicDifference("rag.a.b.v1", "partitions", wanted="4", found="2"))
-    "rag.a.b.v1: partitions should be 4, is 2 (left alone)"
+    'rag.a.b.v1: partitions should be 4, is 2 (left alone)'
     """
 
     topic: str

@@ -6,7 +6,6 @@ It reads every partition from the beginning, committed records only, without a g
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,7 +23,6 @@ from streams.hop import AnyTopic
 from streams.settings import Kafka
 
 _LOG = structlog.get_logger(__name__)
-_QUIET: Final = logging.getLogger("headwater.librdkafka")
 POLL_S: Final = 0.1
 READ_MOST: Final = 500
 ASK_AGAIN_S: Final = 0.1
@@ -99,7 +97,7 @@ class Follower:
     def _consumer(self, **more: Any) -> Any:
         group = f"headwater.follow.{self.topic.name}"
         config = consumer_config(self._kafka, group, **{"isolation.level": "read_committed", **more})
-        return Consumer(config, logger=_QUIET)
+        return Consumer(config)
 
     def _partitions(self, consumer: Any) -> list[int]:
         metadata = consumer.list_topics(self.topic.name, timeout=self._kafka.deadline_s)

@@ -5,7 +5,6 @@ Rebalance callbacks only note what happened: no pausing in them (librdkafka#5591
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -22,7 +21,6 @@ from streams.settings import Kafka, Worker
 from streams.watchdog import Watchdog
 
 _LOG = structlog.get_logger(__name__)
-_QUIET: Final = logging.getLogger("headwater.librdkafka")
 # Often enough to see a stall of half a minute, seldom enough to cost nothing.
 LOOK_EVERY_S: Final = 1.0
 # A rebalance callback or a commit may not hold up the poll loop for longer.
@@ -53,7 +51,7 @@ class Intake:
                 **({"group.remote.assignor": "range"} if kafka.group_protocol == "consumer" else {}),
             },
         )
-        self._consumer: Any = Consumer(config, logger=_QUIET)
+        self._consumer: Any = Consumer(config)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )

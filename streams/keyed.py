@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +38,6 @@ from streams.routing import Router, send
 from streams.settings import Settings
 
 _LOG = structlog.get_logger(__name__)
-_QUIET: Final = logging.getLogger("headwater.librdkafka")
 POLL_S: Final = 0.05
 COMMIT_EVERY_S: Final = 0.15
 # Leaving is bounded: a broker that is away, or a step that does not end, must not keep the process.
@@ -78,7 +76,7 @@ class KeyedHop:
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Raises what only a restart can heal."""
         kafka = self._settings.kafka
-        self._producer = Producer(producer_config(kafka, **{"message.timeout.ms": 30_000}), logger=_QUIET)
+        self._producer = Producer(producer_config(kafka, **{"message.timeout.ms": 30_000}))
         self._router = Router(self._producer)
         topics = [topic.name for topic in self._plan.pipeline.reads]
         self._intake = Intake(kafka, self._settings.worker, self.name, topics, self._clock)

@@ -21,7 +21,7 @@ from schemas.failures import REASON, STEP
 from streams import headers as names
 from streams.errors import StreamsError
 from streams.publishing import Published, Publisher, Upload, document_changed
-from streams.reading import Reader, Slice
+from streams.reading import Reader, Reading, Slice
 from topics.ingest import DOCUMENT_CHANGED
 
 __all__ = ["STEP_NAME", "Change", "FolderMirror", "Known", "read_known"]
@@ -62,24 +62,35 @@ class Known:
 
 def read_known(reader: Reader, tenant: str, folder: str) -> Known:
     """Fold the topic of changes, and its dead letters, into what is known of a folder. Raises what reading raises."""
-    known, prefix = Known(), f"{tenant}|".encode()
-
-    def ours(key: bytes, _: bytes) -> bool:
-        return key.startswith(prefix)
-
-    parts = {name: Slice(keep=ours) for name in (DOCUMENT_CHANGED.name, DOCUMENT_CHANGED.dead_letters)}
-    for reading in reader.read_each(parts):
-        event, step = reading.event, names.value(reading.headers, STEP)
-        mine = isinstance(event, DocumentChanged) and event.properties.get(FOLDER) == folder
-        if reading.topic == DOCUMENT_CHANGED.name and isinstance(event, DocumentChanged | DocumentDeleted):
-            known.hashes.pop(event.document, None)
-        if not mine or not isinstance(event, DocumentChanged):
+    prefix = f"{tenant}|".encode()
+    names_of = (DOCUMENT_CHANGED.name, DOCUMENT_CHANGED.dead_letters)
+    parts = {name: Slice(keep=lambda key, _: key.startswith(prefix)) for name in names_of}
+    noted = [note for reading in reader.read_each(parts) if (note := _note(reading, folder)) is not None]
+    known = Known()
+    # By time: a file that was refused may have been taken since, and the other way round.
+    for _, document, digest, reason in sorted(noted):
+        if reason:
+            known.refusals[document] = reason
             continue
-        if reading.topic == DOCUMENT_CHANGED.name:
-            known.hashes[event.document] = event.properties.get("sha256", "")
-        elif step == STEP_NAME.encode():
-            known.refusals[event.document] = (names.value(reading.headers, REASON) or b"").decode()
+        known.refusals.pop(document, None)
+        known.hashes.pop(document, None)
+        if digest:
+            known.hashes[document] = digest
     return known
+
+
+def _note(reading: Reading, folder: str) -> tuple[int, str, str, str] | None:
+    """What a record says of a folder: when, of which document, its hash or why it was refused; both empty for gone."""
+    event = reading.event
+    if not isinstance(event, DocumentChanged | DocumentDeleted):
+        return None
+    mine = isinstance(event, DocumentChanged) and event.properties.get(FOLDER) == folder
+    digest = event.properties.get("sha256", "") if isinstance(event, DocumentChanged) and mine else ""
+    if reading.topic == DOCUMENT_CHANGED.name:
+        return reading.at, event.document, digest, ""
+    if not mine or names.value(reading.headers, STEP) != STEP_NAME.encode():
+        return None
+    return reading.at, event.document, "", (names.value(reading.headers, REASON) or b"").decode()
 
 
 class FolderMirror:
@@ -207,7 +218,7 @@ class FolderMirror:
         self._known.refusals.pop(change.document, None)
         if change.action == "deleted":
             self._known.hashes[change.document] = ""
-        else:
+        if change.action == "published":
             self._known.hashes.pop(change.document, None)
 
     def _properties(self) -> dict[str, str]:

@@ -89,7 +89,7 @@ class Parts:
         return tuple(self._followers[name] for name in sorted(names))
 
     def open(self, names: set[str]) -> None:
-        """Follows the views of these names; the heads open once caught up, and the index is mended where it lost anything."""
+        """Follows the views of these names; heads open once caught up, and a damaged index is mended."""
         for name in sorted(names):
             self._followers[name] = self._follow(name)
             self._followers[name].start()

@@ -7,6 +7,7 @@ The way of a batch (`TransactionalProducer.commit`):
 3. Produce all results, dead letters included.
 4. Add the offsets, with the group's metadata: that is what fences a zombie (KIP-447).
 5. Commit. A retriable error means the same call again, within one deadline for all of it.
+   The offsets' call gets a deadline of ours on top, since it may ignore its own.
 6. Serve the error callbacks, to learn whether anything was indefinite although the commit said yes.
 Any failure: abort, or replace the producer where that fails too or the error was fatal or indefinite, and raise
 AbortedError: the caller rewinds.
@@ -15,8 +16,11 @@ AbortedError: the caller rewinds.
 from __future__ import annotations
 
 import contextlib
-import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as WaitedTooLongError
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -31,7 +35,6 @@ from streams.routing import Router, send
 from streams.settings import Kafka
 
 _LOG = structlog.get_logger(__name__)
-_QUIET: Final = logging.getLogger("headwater.librdkafka")
 
 # After these nobody knows whether the broker did what it was asked.
 _INDEFINITE: Final = frozenset(
@@ -47,6 +50,9 @@ _INDEFINITE: Final = frozenset(
 )
 # A broker that restarts is back long before; without one for this long only a restart of the worker may help.
 GIVE_UP_AFTER_S: Final = 120.0
+# send_offsets_to_transaction ignores its timeout where the group's coordinator is gone (librdkafka#5456, #5511): it is
+# given this much longer than it was told, then its producer is left behind.
+GRACE_S: Final = 1.0
 
 
 class AbortedError(StreamsError):
@@ -55,6 +61,31 @@ class AbortedError(StreamsError):
 
 class ProducerLostError(StreamsError):
     """No producer could be had for two minutes; the worker ends, to be started again."""
+
+
+class StuckError(StreamsError):
+    """A call of the client library did not come back within the time it was given."""
+
+
+def bounded(call: Callable[[], None], timeout_s: float) -> None:
+    """Runs a call that may ignore its own timeout, and stops waiting for it in time. Raises StuckError.
+
+    The thread of a stuck call is left behind: it ends when the call does, or with the process.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call()
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="bounded call", daemon=True).start()
+    try:
+        done.result(timeout_s)
+    except WaitedTooLongError as error:
+        raise StuckError(f"wanted an answer within {timeout_s:.1f} s, the client library gave none") from error
 
 
 class TransactionalProducer:
@@ -97,8 +128,11 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             for out in outgoing:
                 self._produce(out, deadline)
-            self._until(deadline, lambda left: self._producer.send_offsets_to_transaction(list(offsets), group, left))
+            self._until(deadline, partial(self._send_offsets, list(offsets), group))
             self._until(deadline, self._producer.commit_transaction)
+        except StuckError as error:
+            self._abandon(error)
+            raise AbortedError(str(error)) from error
         except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
             self._undo(error)
             raise AbortedError(str(error)) from error
@@ -118,7 +152,7 @@ class TransactionalProducer:
                 "error_cb": self._on_error,
             },
         )
-        self._producer = Producer(config, logger=_QUIET)
+        self._producer = Producer(config)
         self._router = Router(self._producer)
         self._producer.init_transactions(self._kafka.deadline_s)
         self._disturbed = False
@@ -136,6 +170,17 @@ class TransactionalProducer:
                 if self._clock.monotonic() > deadline:
                     raise
                 self._producer.poll(0.05)
+
+    def _send_offsets(self, offsets: list[TopicPartition], group: Any, timeout_s: float) -> None:
+        bounded(partial(self._producer.send_offsets_to_transaction, offsets, group, timeout_s), timeout_s + GRACE_S)
+
+    def _abandon(self, error: Exception) -> None:
+        """Leaves a producer to its stuck call, untouched; the next one of this id fences it and aborts its work."""
+        metrics.ABORTS.labels(self._hop).inc()
+        metrics.RECYCLES.labels(self._hop).inc()
+        _LOG.warning("producer.abandoned", hop=self._hop, reason=str(error))
+        self._producer = self._router = None
+        self.open()
 
     def _until(self, deadline: float, call: Callable[[float], None]) -> None:
         while True:

@@ -55,7 +55,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def headwater(
     context: typer.Context,
-    settings: Annotated[Path | None, typer.Option("--config", help="Settings file; else headwater.yaml in this folder.")] = None,
+    settings: Annotated[Path | None, typer.Option("--config", help="Settings file; else headwater.yaml here.")] = None,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Retrieval-augmented generation as a stream: every step an event on a Kafka topic."""

@@ -73,7 +73,6 @@ def _deleted(options: PublishOptions) -> DocumentDeleted:
 
 def _changed(options: PublishOptions, settings: Settings) -> DocumentChanged:
     from adapters.folder_claims import FolderClaims
-
     from adapters.folder_source import media_type_of
     from streams.publishing import Upload, document_changed
 

@@ -47,6 +47,8 @@ def reach(context: typer.Context, to: ToKafka | None = None) -> Settings:
     if stack is not None:
         kafka = kafka or (stack.bootstrap if _is_default(settings.kafka, "bootstrap") else "")
         registry = registry or (stack.registry_url if _is_default(settings.registry, "url") else "")
+        if _is_default(settings, "claims_folder"):
+            settings = settings.model_copy(update={"claims_folder": settings.local.state_folder / "claims"})
     return settings.model_copy(
         update={
             "kafka": settings.kafka.model_copy(update={"bootstrap": kafka} if kafka else {}),

@@ -72,7 +72,6 @@ def watch(context: typer.Context, options: WatchOptions) -> None:
 @contextmanager
 def _mirror(settings: Settings, source: FolderSource, tenant: str) -> Iterator[FolderMirror]:
     from adapters.folder_claims import FolderClaims
-
     from streams.mirror import FolderMirror, read_known
     from streams.publishing import Publisher
     from streams.reading import Reader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -86,4 +87,6 @@ def serve(settings: Settings) -> None:
         access_log=False,
         lifespan="on",
     )
+    # uvicorn passes the signal on when it has drained: that end is as wanted, and not one by a signal.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.Server(config).run()

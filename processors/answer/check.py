@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from processors.answer.expiry import UNAVAILABLE, withheld
 from processors.answer.sentences import Span, locate, sentences
+from processors.answer.words import coverage, stems
 from processors.answer.writing import TRUNCATED, cited
 from processors.ports import Judge
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Citation, Passage, Sentence
@@ -17,10 +18,14 @@ NOT_IN_DOCUMENTS: Final = "The documents do not answer this question."
 
 @dataclass(frozen=True)
 class AnswerBar:
-    """How good an answer must be, 0 to 1: each sentence's support by its sources, and the confidence of the whole."""
+    """How good an answer must be, 0 to 1: each sentence's support by its sources, and the confidence of the whole.
+
+    At the default, of labelled questions 19 in 20 with an answer are answered, and 19 in 20 about something else are
+    declined (docs/adr/0005).
+    """
 
     support: float = 0.6
-    confidence: float = 0.5
+    confidence: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,10 @@ def _evidence(claim: str, passage: Passage, judge: Judge) -> tuple[Span | None, 
     exact = locate(claim, passage.text)
     if exact:
         return exact, 1.0
-    spans: Sequence[Span] = sentences(passage.text)
-    judged = [(judge.support(claim, [span.text]), span) for span in spans]
-    support, quote = max(judged, key=lambda each: each[0], default=(0.0, None))
-    whole = judge.support(claim, [passage.text])
-    return quote, max(support, whole)
+    wanted = stems(claim)
+    quote = max(sentences(passage.text), key=lambda span: coverage(wanted, stems(span.text)), default=None)
+    # One call for both: what a claim draws from two neighbouring sentences is supported by the passage only.
+    return quote, judge.support(claim, [quote.text, passage.text]) if quote else 0.0
 
 
 def _citation(number: int, passage: Passage, quote: Span) -> Citation:

@@ -19,19 +19,21 @@ MOST_SENTENCES: Final = 3
 RANKED: Final = 8
 # A sentence this far below the best (in units of the score below) is not quoted beside it.
 MARGIN: Final = 0.8
+# Further below than this it does not complete the best either.
+COMPLETES: Final = 4.0
 # Weights of a sentence's score, fitted on labelled questions (softmax regression; docs/adr/0005): what it says, what it
 # and its surroundings say, whether it holds the kind of thing asked for, how well its passage was ranked, and what the
 # ranker makes of it alone and together with the sentence before it.
 COVERED: Final = 3.4
-COVERED_AROUND: Final = 2.2
+COVERED_AROUND: Final = 1.7
 FITTING: Final = 2.3
-PASSAGE: Final = 1.9
-RELEVANT: Final = 6.2
-RELEVANT_AFTER: Final = 9.9
+PASSAGE: Final = 2.0
+RELEVANT: Final = 5.2
+RELEVANT_AFTER: Final = 9.5
 # Confidence: logistic regression on the same questions, with unanswerable ones of both kinds (near the topic, off it).
-SURE_BY_RELEVANCE: Final = 10.5
+SURE_BY_RELEVANCE: Final = 9.4
 SURE_BY_PARTICULARS: Final = 1.1
-UNSURE: Final = 7.9
+UNSURE: Final = 7.4
 # Below this the writer says nothing at all: no bar of any deployment should let it pass.
 LEAST_CONFIDENCE: Final = 0.05
 HEADING_WORDS: Final = 8
@@ -57,8 +59,10 @@ class _Candidate:
     position: int
     span: Span
     score: float
+    fit: float
+    before: Span | None
+    after: Span | None = None
     relevance: float = 0.0
-    before: Span | None = None
 
 
 def extract(question: str, sources: Sequence[Source], ranker: Ranker) -> Evidence:
@@ -66,7 +70,8 @@ def extract(question: str, sources: Sequence[Source], ranker: Ranker) -> Evidenc
 
     1. Every sentence is scored by its words: those of the question, weighted by rarity, and the kind asked for.
     2. The ranker scores the best of them, alone and after the sentence before, which often names what they speak of.
-    3. The best is quoted, with those close to it, and with the sentence before it where it points back to that.
+    3. The best is quoted, with those close to it; with its neighbour where only that holds the kind of thing asked for,
+       and with the sentence before where a quote points back to it.
     """
     wanted = asked(question)
     found = sorted(_by_words(wanted, sources), key=lambda each: -each.score)[:RANKED]
@@ -76,7 +81,7 @@ def extract(question: str, sources: Sequence[Source], ranker: Ranker) -> Evidenc
     confidence = _confidence(wanted, best)
     if confidence < LEAST_CONFIDENCE:
         return Evidence((), confidence)
-    return Evidence(tuple(_quoted(best)), confidence)
+    return Evidence(tuple(_quoted(wanted, best)), confidence)
 
 
 def _by_words(wanted: Asked, sources: Sequence[Source]) -> list[_Candidate]:
@@ -105,12 +110,14 @@ def _of_source(
             before = None
             continue
         nearby = {*held, *around, *(stems(before.text) if before else ())}
+        fit = fits(wanted, span.text)
         score = (
             COVERED * coverage(wanted.stems, held, weight)
             + COVERED_AROUND * coverage(wanted.stems, nearby, weight)
-            + FITTING * fits(wanted, span.text)
+            + FITTING * fit
         )
-        yield _Candidate(source, position, span, score, before=before)
+        after = next((each for each in spans[position + 1 : position + 2] if not _is_heading(each.text)), None)
+        yield _Candidate(source, position, span, score, fit, before, after)
         before = span
 
 
@@ -143,22 +150,48 @@ def _confidence(wanted: Asked, best: Sequence[_Candidate]) -> float:
     return 1 / (1 + exp(UNSURE - SURE_BY_RELEVANCE * relevance - SURE_BY_PARTICULARS * share))
 
 
-def _quoted(best: Sequence[_Candidate]) -> list[Sentence]:
+def _quoted(wanted: Asked, best: Sequence[_Candidate]) -> list[Sentence]:
     """Step 3, in reading order."""
     close = [each for each in best[:MOST_SENTENCES] if each.score >= best[0].score - MARGIN]
     chosen = {(each.source.number, each.position): each for each in close}
-    for each in close:
-        earlier = (each.source.number, each.position - 1)
-        if each.before and len(chosen) < MOST_SENTENCES and _points_back(each.span.text) and earlier not in chosen:
-            chosen[earlier] = replace(each, span=each.before)
+    extra = [
+        _completed(wanted, best),
+        *(
+            replace(each, position=each.position - 1, span=each.before)
+            for each in close
+            if each.before and _points_back(each.span.text)
+        ),
+    ]
+    for each in extra:
+        if each and len(chosen) < MOST_SENTENCES:
+            chosen.setdefault((each.source.number, each.position), each)
     return [
         Sentence(text=" ".join(each.span.text.split()), cites=(number,), support=each.relevance)
         for (number, _), each in sorted(chosen.items())
     ]
 
 
+def _completed(wanted: Asked, best: Sequence[_Candidate]) -> _Candidate | None:
+    """The sentence that holds what is asked for, where the best one only names what it is about.
+
+    That is the next best of the same passage, or else a neighbour, however little of the question it repeats.
+    """
+    first, *others = best
+    if wanted.kind == "open" or first.fit >= 1.0:
+        return None
+    for other in others:
+        if other.source is first.source and other.fit > first.fit and other.score >= first.score - COMPLETES:
+            return other
+    for step, neighbour in ((1, first.after), (-1, first.before)):
+        if neighbour and fits(wanted, neighbour.text) > first.fit:
+            return replace(first, position=first.position + step, span=neighbour)
+    return None
+
+
 def _is_heading(text: str) -> bool:
     """A few words without an end: it names what follows and says nothing itself. An item of a list or table may."""
+    if not words(text):
+        return True
     return not _ENDS.search(text) and not _ITEM.match(text) and len(text.split()) <= HEADING_WORDS
 
 

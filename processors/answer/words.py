@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from math import log
 from typing import Final
 
@@ -60,11 +61,14 @@ def words(text: str) -> list[str]:
     >>> words("Café ＡＢＣ costs 3.5 €, doesn't it?")
     ['cafe', 'abc', 'costs', '3.5', "doesn't", 'it']
     """
+    if text.isascii():
+        return _WORD.findall(text.lower())
     folded = unicodedata.normalize("NFKD", text).casefold().replace("’", "'")
     plain = "".join(char for char in folded if not unicodedata.combining(char))
     return _WORD.findall(unicodedata.normalize("NFKC", plain))
 
 
+@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The part of an English word that its forms share; other words come back nearly whole.
 
@@ -78,7 +82,8 @@ def stem(word: str) -> str:
         return _settled(word)
     for suffix, replacement in _SUFFIXES:
         rest = word[: -len(suffix)]
-        if word.endswith(suffix) and len(rest) >= 3 and _VOWEL.search(rest):
+        least = 4 if suffix in ("er", "or", "ers", "ors") else 3  # So that `water` does not become `wat`.
+        if word.endswith(suffix) and len(rest) >= least and _VOWEL.search(rest):
             return _settled(rest + replacement)
     return _settled(word)
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -217,3 +223,64 @@ def test_when_kafka_comes_back_then_questions_are_answered_again(
         while status != 200 and time.monotonic() < deadline:
             status = post(running.url, "/v1/ask", {"question": "How?", "tenant": "acme", "timeout_s": 2}).status_code
         assert status == 200
+
+
+def test_when_the_gateway_is_told_to_stop_then_what_is_being_answered_finishes(
+    settings: Settings, codec: Codec, tmp_path: Path
+) -> None:
+    port = choose_port("the gateway")
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "HEADWATER_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
+        "HEADWATER_REGISTRY__URL": settings.registry.url,
+    }
+    command = [sys.executable, "-m", "headwater.cli.main", "gateway", "--port", str(port)]
+    with Answerer(settings.kafka, codec), ThreadPoolExecutor(1) as pool:
+        process = subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(f"{url}/readyz")
+            body = {"question": "silence", "tenant": "acme", "timeout_s": 1.5}
+            answering = pool.submit(post, url, "/v1/ask", body)
+            time.sleep(0.4)
+            process.terminate()
+            assert answering.result(20).status_code == 504
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            _, said = process.communicate(timeout=10)
+    assert "Traceback" not in said
+
+
+def wait_for(url: str, within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{url} was not 200 within {within_s} s")
+
+
+def test_when_a_stream_is_left_then_its_question_waits_no_longer(gateway: str) -> None:
+    body, headers = {"question": "silence", "tenant": "acme", "timeout_s": 30}, {"Accept": "text/event-stream"}
+    with httpx.stream("POST", f"{gateway}/v1/ask", json=body, headers=headers, timeout=20) as response:
+        pieces = response.iter_text()
+        assert next(pieces).startswith("event: meta")
+        await_waiting(gateway, 1)
+    await_waiting(gateway, 0)
+
+
+def await_waiting(gateway: str, questions: int) -> None:
+    deadline = time.monotonic() + 10
+    while waiting(gateway) != questions:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def waiting(gateway: str) -> float:
+    text = httpx.get(f"{gateway}/metrics", timeout=5).text
+    return float(
+        next(line.split()[1] for line in text.splitlines() if line.startswith("headwater_gateway_questions_waiting "))
+    )

@@ -1,0 +1,109 @@
+"""What every Generator must do, shown on the servers it may meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.errors import GeneratorUnavailableError
+from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from processors.ports import Generator, Piece
+from tests.stub_model_server import Mode, StubModelServer
+
+REPLY = "It is kept for one hour [1]."
+
+
+@pytest.fixture
+def server() -> Iterator[StubModelServer]:
+    with StubModelServer(REPLY) as running:
+        yield running
+
+
+@pytest.fixture
+def generator(server: StubModelServer) -> Generator:
+    return OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=2.0))
+
+
+async def closed(generator: Generator) -> None:
+    """The port has no end of its own; what holds connections is closed in the loop that opened them."""
+    if isinstance(generator, OpenAICompatible):
+        await generator.aclose()
+
+
+def pieces(generator: Generator, prompt: str = "How long?") -> list[Piece]:
+    async def run() -> list[Piece]:
+        stream = generator.generate("Be brief.", prompt, tenant="acme", max_tokens=40)
+        try:
+            return [piece async for piece in stream]
+        finally:
+            await closed(generator)
+
+    return asyncio.run(run())
+
+
+def test_when_it_answers_then_text_comes_in_pieces_and_the_last_is_empty_and_finished(generator: Generator) -> None:
+    *texts, last = pieces(generator)
+    assert "".join(piece.text for piece in texts) == REPLY
+    assert len(texts) > 1
+    assert all(piece.text and not piece.finished for piece in texts)
+    assert last.finished
+    assert not last.text
+
+
+def test_when_it_answers_then_the_last_piece_carries_the_servers_own_count(
+    generator: Generator, server: StubModelServer
+) -> None:
+    last = pieces(generator)[-1]
+    assert (last.tokens_in, last.tokens_out) == (server.counts.tokens_in, server.counts.tokens_out)
+    assert last.tokens_out > 0
+
+
+@pytest.mark.parametrize("mode", ["429", "500", "garbage", "hang"])
+def test_when_nothing_came_yet_then_a_failure_is_unavailable(
+    generator: Generator, server: StubModelServer, mode: Mode
+) -> None:
+    server.modes = [mode]
+    with pytest.raises(GeneratorUnavailableError):
+        pieces(generator)
+
+
+@pytest.mark.parametrize("mode", ["dies", "error_event"])
+def test_when_something_came_then_a_failure_ends_unfinished_without_an_error(
+    generator: Generator, server: StubModelServer, mode: Mode
+) -> None:
+    server.modes = [mode]
+    found = pieces(generator)
+    assert found
+    assert not found[-1].finished
+
+
+def test_when_a_server_comes_back_then_the_next_question_is_answered(
+    generator: Generator, server: StubModelServer
+) -> None:
+    server.modes = ["500"]
+    with pytest.raises(GeneratorUnavailableError):
+        pieces(generator)
+    assert pieces(generator)[-1].finished
+
+
+def test_when_several_ask_at_once_then_each_gets_its_own_answer(server: StubModelServer) -> None:
+    server.reply = lambda prompt: f"You said {prompt}"
+    generator: Generator = OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=5.0))
+
+    async def one(prompt: str) -> str:
+        stream = generator.generate("", prompt, tenant="acme", max_tokens=40)
+        return "".join([piece.text async for piece in stream])
+
+    async def run() -> list[str]:
+        try:
+            return await asyncio.gather(*(one(f"word-{number}") for number in range(12)))
+        finally:
+            await closed(generator)
+
+    assert asyncio.run(run()) == [f"You said word-{number}" for number in range(12)]
+
+
+def test_when_asked_then_it_names_its_model(generator: Generator) -> None:
+    assert generator.model

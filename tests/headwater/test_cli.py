@@ -1,0 +1,113 @@
+"""The command's habits: quick help, exit codes, data on stdout, settings and where they come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headwater.cli.exits import code_of
+from headwater.cli.main import app
+from headwater.cli.output import dim
+from headwater.local.ports import choose_port
+
+ROOT = Path(__file__).parents[2]
+NOBODY = choose_port("nothing")
+
+
+def headwater(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "headwater.cli.main", *arguments]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_when_help_is_asked_for_then_it_comes_before_anyone_waits() -> None:
+    def seconds() -> float:
+        began = time.perf_counter()
+        done = headwater("--help")
+        assert done.returncode == 0
+        return time.perf_counter() - began
+
+    # The best of several: other tests share the machine.
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+def test_when_help_is_printed_then_every_way_in_is_there() -> None:
+    words = headwater("--help").stdout
+    for command in ("up", "ask", "publish", "watch", "tail", "trace", "topics", "run", "gateway", "config", "doctor"):
+        assert f"  {command} " in words
+
+
+AWAY = ("--kafka", f"127.0.0.1:{NOBODY}", "--registry", f"http://127.0.0.1:{NOBODY}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("ask",), 2, "Missing argument"),
+        (("ask", "How?", "-t", "acme", "--url", f"http://127.0.0.1:{NOBODY}"), 4, "can't be reached"),
+        (("ask", "", "-t", "acme", "--url", f"http://127.0.0.1:{NOBODY}"), 1, "empty"),
+        (("publish", "-", "-t", "acme"), 2, "wanted --document NAME"),
+        (("publish", "absent.md", "-t", "acme"), 2, "wanted a file that exists"),
+        (("watch", "absent", "-t", "acme"), 1, "wanted a folder"),
+        (("topics", "describe", "absent"), 2, "wanted a declared topic"),
+        (("topics", "ensure", *AWAY), 4, "headwater up"),
+        (("tail", "rag.answer.given.v1", *AWAY), 4, "wanted"),
+        (("trace", "a.md", "-t", "acme", *AWAY), 4, "wanted"),
+        (("--config", "absent.yaml", "config", "show"), 2, "wanted a settings file"),
+        (("nonsense",), 2, "No such command"),
+    ],
+)
+def test_when_a_command_cant_go_on_then_its_exit_code_and_message_say_why(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = headwater(*arguments, cwd=tmp_path, HEADWATER_KAFKA__DEADLINE_S="1")
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_when_an_error_is_a_fault_of_the_program_then_it_has_no_exit_code_of_ours() -> None:
+    assert code_of(ZeroDivisionError("oops")) is None
+
+
+def test_when_output_is_no_terminal_then_it_has_no_colours() -> None:
+    assert dim("text") == "text"
+
+
+def test_when_topics_are_listed_then_no_cluster_is_asked() -> None:
+    result = CliRunner().invoke(app, ["topics", "ls", "--output", "json"])
+    rows = json.loads(result.stdout)
+    assert rows[0]["topic"] == "rag.document.changed.v1"
+    assert {"topic", "events", "cleanup", "retention", "restricted"} == set(rows[0])
+    assert "rag.answer.given.v1" in CliRunner().invoke(app, ["topics", "ls"]).stdout
+
+
+def test_when_settings_are_shown_then_each_says_where_it_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "headwater.yaml").write_text("gateway:\n  port: 1234\nkafka:\n  bootstrap: file:1\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "headwater_generate").write_text('{"api_key": "hidden"}')
+    done = headwater(
+        "config", "show", "--origin", "--output", "json", cwd=tmp_path,
+        HEADWATER_KAFKA__BOOTSTRAP="env:1", HEADWATER_SECRETS_DIR=str(tmp_path / "secrets"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    shown = {row["name"]: (row["value"], row["place"]) for row in json.loads(done.stdout)}
+    assert shown["kafka.bootstrap"] == ("env:1", "environment")
+    assert shown["gateway.port"] == (1234, "settings file")
+    assert shown["generate.api_key"] == ("********", "secrets folder")
+    assert shown["embed.batch"][1] == "default"
+    assert "hidden" not in done.stdout
+
+
+def test_when_a_settings_file_is_given_then_it_counts(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("gateway:\n  port: 4321\n")
+    done = headwater("--config", "mine.yaml", "config", "show", "--origin", cwd=tmp_path)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("gateway.port")]
+    assert line.split() == ["gateway.port", "4321", "settings", "file"]

@@ -1,0 +1,72 @@
+"""Assemble: the passages that fit, numbered, in an order that does not depend on the question."""
+
+from __future__ import annotations
+
+from adapters.memory import HashingEmbedder
+from adapters.prompts import FilePrompts, shipped_prompts
+from processors.answer.assemble import assemble
+from schemas.queries import Passage, PassagesRanked, PromptAssembled
+from tests.processors.answer.questions import TENANT, passage, query
+
+SMALL = {"answer": shipped_prompts()["answer"].replace("source_tokens: 1600", "source_tokens: 10")}
+
+
+def assembled(
+    *passages: Passage, question: str = "Why?", prompts: FilePrompts | None = None, degraded: tuple[str, ...] = ()
+) -> PromptAssembled:
+    ranked = PassagesRanked(tenant=TENANT, query=query(question), passages=passages, degraded=degraded)
+    (prompt,) = assemble(ranked, HashingEmbedder(), prompts or FilePrompts())
+    return prompt
+
+
+FIRST = passage("The first part.", document="a.md", number=1, start=0)
+SECOND = passage("The second part.", document="a.md", number=2, start=20)
+OTHER = passage("Something else.", document="b.md", number=3, start=0)
+
+
+def test_when_assembled_then_sources_are_numbered_by_document_and_place() -> None:
+    prompt = assembled(OTHER, SECOND, FIRST)
+    assert [(source.number, source.passage.text) for source in prompt.sources] == [
+        (1, "The first part."),
+        (2, "The second part."),
+        (3, "Something else."),
+    ]
+    assert prompt.prompt.index("The first part.") < prompt.prompt.index("The second part.")
+    assert prompt.tokens > 0
+
+
+def test_when_the_ranks_change_then_the_prompt_is_the_same_bytes() -> None:
+    assert assembled(OTHER, SECOND, FIRST).prompt == assembled(FIRST, OTHER, SECOND).prompt
+
+
+def test_when_another_question_has_the_same_sources_then_all_before_it_is_the_same_bytes() -> None:
+    one, two = (assembled(FIRST, OTHER, question=question) for question in ("Why?", "When was it?"))
+    assert one.system == two.system
+    assert one.prompt.split("Question:")[0] == two.prompt.split("Question:")[0]
+
+
+def test_when_a_text_comes_twice_then_the_better_ranked_copy_is_kept() -> None:
+    copy = passage("the FIRST part", document="z.md", number=9)
+    assert [source.passage.document for source in assembled(copy, OTHER, FIRST).sources] == ["b.md", "z.md"]
+
+
+def test_when_a_passage_has_no_words_then_it_is_left_out() -> None:
+    assert [source.passage for source in assembled(passage("--- ***", document="c.md"), FIRST).sources] == [FIRST]
+
+
+def test_when_not_all_fit_then_the_best_ranked_stay_and_a_smaller_one_may_follow() -> None:
+    long = passage("many words " * 8, document="long.md", number=4)
+    prompt = assembled(SECOND, long, OTHER, prompts=FilePrompts(SMALL))
+    assert [source.passage.text for source in prompt.sources] == ["The second part.", "Something else."]
+
+
+def test_when_even_the_best_does_not_fit_then_it_is_read_all_the_same() -> None:
+    long = passage("many words " * 8, document="long.md", number=4)
+    assert [source.passage for source in assembled(long, OTHER, prompts=FilePrompts(SMALL)).sources] == [long]
+
+
+def test_when_nothing_was_found_then_the_prompt_has_no_sources_and_keeps_what_was_degraded() -> None:
+    prompt = assembled(degraded=("rerank",))
+    assert prompt.sources == ()
+    assert prompt.degraded == ("rerank",)
+    assert prompt.prompt_version.startswith("answer@")

@@ -1,0 +1,175 @@
+"""Extract: the right sentence, word for word, and how sure that is."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.memory import OverlapRanker
+from processors.answer.cues import Asked, asked, fits
+from processors.answer.extract import MOST_SENTENCES, Evidence, extract
+from processors.answer.words import coverage, rarity, stem, words
+from tests.processors.answer.questions import sources
+
+GATES = """The barrier at Woolwich
+
+It was opened by the Queen in 1984. The barrier spans 520 metres and has ten gates. Each gate weighs 3,700 tonnes."""
+TREATY = (
+    "The treaty was signed at Karachi in 1960. It divides six rivers. Two countries share them because both need them."
+)
+DAM = "The Falk lift in Scotland is the only rotating lift. It lifts boats by 24 metres and replaces eleven locks."
+
+
+def found(question: str, *texts: str) -> Evidence:
+    return extract(question, sources(*(texts or (GATES, TREATY, DAM))), OverlapRanker())
+
+
+@pytest.mark.parametrize(
+    ("question", "held", "number"),
+    [
+        ("How many gates does the barrier have?", "ten gates", 1),
+        ("When was the treaty signed?", "1960", 2),
+        ("Where was the treaty signed?", "Karachi", 2),
+        ("How heavy is each gate of the barrier?", "3,700 tonnes", 1),
+        ("Why do two countries share the rivers?", "because both need them", 2),
+        ("How many metres does the Falk lift boats?", "24 metres", 3),
+    ],
+)
+def test_when_a_source_answers_then_that_sentence_is_quoted_with_its_number(
+    question: str, held: str, number: int
+) -> None:
+    evidence = found(question)
+    said = [(sentence.text, sentence.cites) for sentence in evidence.sentences]
+    assert any(held in text and cites == (number,) for text, cites in said), said
+    assert 1 <= len(said) <= MOST_SENTENCES
+
+
+def test_when_quoted_then_every_sentence_stands_in_its_source() -> None:
+    texts = (GATES, TREATY, DAM)
+    for sentence in found("What is the barrier and where was the treaty signed?").sentences:
+        assert sentence.text in " ".join(texts[sentence.cites[0] - 1].split())
+
+
+def test_when_a_sentence_points_back_then_the_one_before_it_comes_along() -> None:
+    said = [sentence.text for sentence in found("By how many metres are boats lifted?", DAM).sentences]
+    assert said == [
+        "The Falk lift in Scotland is the only rotating lift.",
+        "It lifts boats by 24 metres and replaces eleven locks.",
+    ]
+
+
+def test_when_a_heading_matches_best_then_it_is_context_and_not_an_answer() -> None:
+    said = [sentence.text for sentence in found("Who opened the barrier at Woolwich?", GATES).sentences]
+    assert "The barrier at Woolwich" not in said
+    assert said
+
+
+def test_when_the_best_sentence_lacks_what_is_asked_for_then_its_neighbour_comes_along() -> None:
+    text = "The storm of 1953 was the worst of that century in the Netherlands. The sea killed 1,836 people."
+    said = [
+        sentence.text for sentence in found("How many people died by the storm in the Netherlands?", text).sentences
+    ]
+    assert said == text.replace("Netherlands. ", "Netherlands.\n").split("\n")
+
+
+@pytest.mark.parametrize("texts", [(), ("",), ("--- ***",), ("A heading only",)])
+def test_when_there_is_nothing_to_quote_then_there_is_no_evidence(texts: tuple[str, ...]) -> None:
+    assert extract("Why?", sources(*texts), OverlapRanker()) == Evidence((), 0.0)
+
+
+def test_when_nothing_is_near_then_nothing_is_said() -> None:
+    evidence = found("Which bait do anglers prefer in Sweden?")
+    assert evidence.sentences == ()
+    assert evidence.confidence < 0.05
+
+
+def test_when_names_are_missing_from_the_sources_then_it_is_less_sure() -> None:
+    known = found("When was the treaty of the Indus signed at Karachi?", TREATY + " It is about the Indus.")
+    unknown = found("When was the treaty of the Rhine signed at Bern?", TREATY + " It is about the Indus.")
+    assert unknown.confidence < known.confidence
+
+
+def test_when_asked_twice_then_the_same_comes_out() -> None:
+    assert found("How many gates does the barrier have?") == found("How many gates does the barrier have?")
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "counted"),
+    [
+        ("When was it?", "time", ""),
+        ("In what year did it end?", "time", ""),
+        ("How many people died?", "count", "person"),
+        ("How much of the water is lost?", "count", "water"),
+        ("What share is held?", "count", ""),
+        ("How deep is it?", "measure", ""),
+        ("Who wrote it?", "person", ""),
+        ("To whom was it sold?", "person", ""),
+        ("Where is it?", "place", ""),
+        ("Which city is the largest?", "place", ""),
+        ("Why did it fail?", "reason", ""),
+        ("What is the reason for it?", "reason", ""),
+        ("What is a weir?", "open", ""),
+        ("", "open", ""),
+    ],
+)
+def test_when_a_question_is_read_then_its_kind_is_known(question: str, kind: str, counted: str) -> None:
+    read = asked(question)
+    assert (read.kind, read.counted) == (kind, counted)
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "fit"),
+    [
+        ("When was it built?", "It was built in 1861.", 1.0),
+        ("When was it built?", "It was built of stone.", 0.0),
+        ("How many gates are there?", "There are ten gates.", 1.0),
+        ("How many gates are there?", "It was built in 1984.", 0.5),
+        ("How many gates are there?", "There are gates.", 0.0),
+        ("How many of the 10 gates are open?", "There are 10 of them.", 0.0),
+        ("How long is it?", "It spans 520 metres.", 1.0),
+        ("How long is it?", "It was built in 1984.", 0.5),
+        ("Who built it?", "It was built by Anna Lee.", 1.0),
+        ("Who is Anna Lee?", "It was built by Anna Lee.", 0.0),
+        ("Where is it?", "It is in Kent.", 1.0),
+        ("Why did it fail?", "It failed because of rain.", 1.0),
+        ("What is it?", "Anything.", 0.5),
+    ],
+)
+def test_when_a_sentence_is_read_then_it_fits_by_what_it_holds(question: str, sentence: str, fit: float) -> None:
+    read: Asked = asked(question)
+    assert fits(read, sentence) == fit
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("writing", "wrote"),
+        ("policies", "policy"),
+        ("embeddings", "embedded"),
+        ("indexes", "index"),
+        ("deleted", "delete"),
+        ("running", "run"),
+        ("people's", "person"),
+        ("weights", "weight"),
+        ("created", "creation"),
+    ],
+)
+def test_when_words_are_forms_of_one_then_their_stems_meet(one: str, other: str) -> None:
+    assert stem(one) == stem(other)
+
+
+def test_when_words_are_read_then_numbers_stay_whole_and_accents_go() -> None:
+    assert words("Grímsvötn's 1,836 people, 3.5 m: naïve café") == [
+        "grimsvotn's",
+        "1,836",
+        "people",
+        "3.5",
+        "m",
+        "naive",
+        "cafe",
+    ]
+
+
+def test_when_a_word_is_in_no_text_then_missing_it_weighs_most() -> None:
+    weight = rarity(["a common word", "another common word", "one common rarity"])
+    assert coverage(["common", "unheard"], ["common"], weight) < 0.3
+    assert coverage([], ["common"], weight) == 0.0

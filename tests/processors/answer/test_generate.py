@@ -1,0 +1,146 @@
+"""Generate: deltas while it is written, then a draft; whatever the model server does."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from adapters.errors import GeneratorUnavailableError
+from adapters.memory import OverlapRanker
+from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from processors.answer.generate import generate
+from processors.answer.prompting import NO_ANSWER
+from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer, cited_sentences, whole_part
+from processors.contract import Reject
+from schemas.queries import AnswerDelta, AnswerDrafted, PromptAssembled, Usage
+from tests.processors.answer.questions import prompt
+from tests.stub_model_server import Mode, StubModelServer
+
+KEPT = "Deltas are small. A delta is kept for one hour."
+PROMPT = prompt("How long is a delta kept?", KEPT, "Kafka is a log.")
+
+
+def generated(
+    prompt: PromptAssembled, writer: Writer, model: OpenAICompatible | None = None
+) -> tuple[list[AnswerDelta], AnswerDrafted]:
+    async def run() -> list[AnswerDelta | AnswerDrafted]:
+        try:
+            return [event async for event in generate(prompt, writer)]
+        finally:
+            if model:
+                await model.aclose()
+
+    *deltas, drafted = asyncio.run(run())
+    assert isinstance(drafted, AnswerDrafted)
+    assert all(isinstance(delta, AnswerDelta) for delta in deltas)
+    return [delta for delta in deltas if isinstance(delta, AnswerDelta)], drafted
+
+
+def by_model(reply: str, mode: Mode = "ok") -> tuple[list[AnswerDelta], AnswerDrafted, StubModelServer]:
+    with StubModelServer(reply, mode) as server:
+        model = OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=3))
+        deltas, drafted = generated(PROMPT, ModelWriter(model, max_tokens=50), model)
+        return deltas, drafted, server
+
+
+def test_when_extracted_then_each_quote_is_a_delta_and_the_draft_holds_the_same() -> None:
+    deltas, drafted = generated(PROMPT, ExtractiveWriter(OverlapRanker()))
+    assert [(delta.index, delta.text, delta.query_id) for delta in deltas] == [
+        (0, "A delta is kept for one hour. [1]", "q-1")
+    ]
+    assert [(sentence.text, sentence.cites) for sentence in drafted.sentences] == [
+        ("A delta is kept for one hour.", (1,))
+    ]
+    assert (drafted.model, drafted.usage, drafted.degraded) == ("extractive", (), ())
+    assert (drafted.sources, drafted.query) == (PROMPT.sources, PROMPT.query)
+    assert 0.5 < drafted.confidence <= 1.0
+
+
+def test_when_no_source_is_near_the_question_then_the_draft_is_empty() -> None:
+    far = prompt("Which bait do anglers use in Sweden?", KEPT, "Kafka is a log.")
+    deltas, drafted = generated(far, ExtractiveWriter(OverlapRanker()))
+    assert (deltas, drafted.sentences) == ([], ())
+
+
+def test_when_a_model_answers_then_its_text_streams_and_its_citations_are_read() -> None:
+    deltas, drafted, server = by_model("It is kept for one hour [1]. Kafka is a log. [2][1]")
+    assert "".join(delta.text for delta in deltas) == "It is kept for one hour [1]. Kafka is a log. [2][1]"
+    assert [delta.index for delta in deltas] == list(range(len(deltas)))
+    assert [(sentence.text, sentence.cites) for sentence in drafted.sentences] == [
+        ("It is kept for one hour.", (1,)),
+        ("Kafka is a log.", (2, 1)),
+    ]
+    assert (drafted.model, drafted.confidence, drafted.degraded) == ("stub", 1.0, ())
+    counts = server.counts
+    assert drafted.usage == (
+        Usage(step="generate", model="stub", unit="tokens_in", quantity=float(counts.tokens_in)),
+        Usage(step="generate", model="stub", unit="tokens_out", quantity=float(counts.tokens_out)),
+    )
+    assert counts.bodies[0]["messages"][1]["content"] == PROMPT.prompt
+
+
+@pytest.mark.parametrize("reply", [NO_ANSWER, f"{NO_ANSWER}.", "Not in the documents."])
+def test_when_a_model_says_that_it_is_not_there_then_the_draft_is_empty(reply: str) -> None:
+    _, drafted, _ = by_model(reply)
+    assert (drafted.sentences, drafted.confidence) == ((), 0.0)
+
+
+def test_when_there_is_no_source_then_the_model_is_not_asked() -> None:
+    with StubModelServer() as server:
+        writer = ModelWriter(OpenAICompatible(server.url, "stub"), max_tokens=50)
+        deltas, drafted = generated(prompt("Why?"), writer)
+        assert (deltas, drafted.sentences, server.counts.requests) == ([], (), 0)
+
+
+@pytest.mark.parametrize("mode", ["429", "500", "garbage"])
+def test_when_the_server_fails_before_the_first_word_then_the_question_waits(mode: Mode) -> None:
+    with pytest.raises(GeneratorUnavailableError):
+        by_model("It is so [1].", mode)
+
+
+def test_when_the_server_refuses_the_request_then_it_is_rejected() -> None:
+    with pytest.raises(Reject):
+        by_model("It is so [1].", "refuse")
+
+
+@pytest.mark.parametrize("mode", ["dies", "error_event"])
+def test_when_the_server_dies_after_the_first_word_then_the_draft_is_truncated(mode: Mode) -> None:
+    deltas, drafted, _ = by_model("It is kept for one hour [1].", mode)
+    assert [delta.text for delta in deltas] == ["It"]
+    assert (drafted.sentences, drafted.degraded, drafted.confidence) == ((), ("truncated",), 0.0)
+
+
+def test_when_the_length_cuts_an_answer_then_its_whole_sentences_stay() -> None:
+    _, drafted, _ = by_model("It is kept [1]. The rest of it", "cut")
+    assert [sentence.text for sentence in drafted.sentences] == ["It is kept."]
+    assert drafted.degraded == ("truncated",)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("One [1].", [("One.", (1,))]),
+        ("One. [1]", [("One.", (1,))]),
+        ("One.[1][2] Two [3].", [("One.", (1, 2)), ("Two.", (3,))]),
+        ("One [1, 2].", [("One.", (1, 2))]),
+        ("One [1][1].", [("One.", (1,))]),
+        ("A [1] and b [2].", [("A and b.", (1, 2))]),
+        ("No citation.", [("No citation.", ())]),
+        ("[1]", []),
+        ("See array[0] of [docs].", [("See array of [docs].", (0,))]),
+    ],
+)
+def test_when_a_models_text_is_read_then_sentences_and_numbers_come_apart(
+    text: str, expected: list[tuple[str, tuple[int, ...]]]
+) -> None:
+    assert [(sentence.text, sentence.cites) for sentence in cited_sentences(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [("", ""), ("One", ""), ("One.", "One."), ("One [1]. Two", "One [1]."), ("One. [1] Two", "One [1].")],
+)
+def test_when_a_text_was_cut_off_then_the_sentence_it_was_cut_in_goes(text: str, whole: str) -> None:
+    assert whole_part(text) == whole
