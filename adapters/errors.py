@@ -50,4 +50,6 @@ class MissingExtraError(AdapterError):
     """A package is missing; the message holds the install line."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"wanted the package {package!r}, which is not installed; run: uv pip install 'headwater[{extra}]'")
+        super().__init__(
+            f"wanted the package {package!r}, which is not installed; run: uv pip install 'headwater[{extra}]'"
+        )

@@ -29,7 +29,7 @@ class Version(Value, frozen=True, kw_only=True, order=True):
     """Which state of a document or of its access list: source position first, then offset. Newer is greater.
 
     `source` is the position that the source itself gives (the LSN of a Debezium row), 0 where there is none;
-    `offset` is the record's offset in the topic where the change entered. Source: `docs/adr/0003`.
+    `offset` is the record's offset in the topic where the change entered. Source: `docs/adr/0003-document-heads.md`.
     """
 
     source: int

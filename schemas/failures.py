@@ -1,4 +1,4 @@
-"""A record that could not be processed, as it lies on a dead-letter topic: its bytes untouched, the reason beside them."""
+"""A record that could not be processed, as it lies on a dead-letter topic: its bytes untouched, the reason beside."""
 
 from __future__ import annotations
 

@@ -97,7 +97,9 @@ class Exchange:
         self._waiting: dict[str, _Waiting] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(settings.kafka, codec, entrance, _SEND_PATIENCE_S)
-        self._reader = ReplyReader(settings.kafka, codec, self._choose, self._waiting.__contains__, self._hand_over)
+        self._reader = ReplyReader(
+            settings.kafka, codec, self._choose, self._waiting.__contains__, self._hand_over, self._prepare
+        )
 
     async def __aenter__(self) -> Exchange:
         self.start()
@@ -206,6 +208,9 @@ class Exchange:
         waiting = self._waiting.get(query_id)
         if waiting is not None:
             waiting.put(reply)
+
+    def _prepare(self) -> None:
+        self._publisher.prepare(QUERY_ASKED)
 
     def _choose(self, partitions: int) -> int:
         wanted = self._settings.gateway.reply_partition

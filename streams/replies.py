@@ -13,7 +13,7 @@ from adapters.errors import AdapterError
 from schemas.codec import Codec, SchemaError
 from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld
 from streams.clients import consumer_config
-from streams.errors import TopicMissingError
+from streams.errors import StreamsError, TopicMissingError
 from streams.hop import AnyTopic
 from streams.settings import Kafka
 from topics.answer import ANSWER_DELTA, ANSWER_GIVEN
@@ -40,7 +40,7 @@ class ReplyReader:
     """One thread that reads one partition of every reply topic, from the end. Use it once per exchange.
 
     `wanted` says by key whether anybody here waits for a record, before it is decoded; `hand_over` gets what came, in
-    this thread. `ready` says that replies to a question sent now would be seen. A cluster that is away is waited for.
+    this thread; `prepare` does what a first question would otherwise wait for. `ready` says that replies to a question sent now would be seen. A cluster that is away is waited for.
     """
 
     def __init__(
@@ -50,12 +50,14 @@ class ReplyReader:
         choose: Callable[[int], int],
         wanted: Callable[[str], bool],
         hand_over: Callable[[list[Reply]], None],
+        prepare: Callable[[], None],
     ) -> None:
         self._kafka = kafka
         self._codec = codec
         self._choose = choose
         self._wanted = wanted
         self._hand_over = hand_over
+        self._prepare = prepare
         self._stop = threading.Event()
         self._away = threading.Event()
         self._assigned = threading.Event()
@@ -80,11 +82,15 @@ class ReplyReader:
         while not self._stop.is_set():
             try:
                 self._read()
-            except (KafkaException, TopicMissingError) as error:
+            except (KafkaException, StreamsError, AdapterError, SchemaError) as error:
                 self._assigned.clear()
-                self.problem = str(error)
-                _log.warning("replies can't be read: %s; trying again", error)
+                self._say(str(error))
                 self._stop.wait(_RETRY_S)
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            _log.warning("replies can't be read: %s; trying again", problem)
+        self.problem = problem
 
     def _read(self) -> None:
         consumer = self._open()
@@ -98,7 +104,7 @@ class ReplyReader:
 
     def _open(self) -> Consumer:
         """1. Choose the partition that every reply topic has. 2. Assign its end, known as a number: a position that
-        is only resolved at the first fetch would miss an answer given before it."""
+        is only resolved at the first fetch would miss an answer given before it. 3. Have the asker get ready too."""
         own = {"isolation.level": "read_uncommitted", "auto.offset.reset": "latest", "error_cb": self._on_error}
         consumer = Consumer(consumer_config(self._kafka, "headwater.gateway.replies.v1", **own))
         try:
@@ -107,6 +113,7 @@ class ReplyReader:
             places = [TopicPartition(topic.name, self.partition) for topic in REPLY_TOPICS]
             ends = [consumer.get_watermark_offsets(place, timeout=_METADATA_S)[1] for place in places]
             consumer.assign([TopicPartition(p.topic, p.partition, end) for p, end in zip(places, ends, strict=True)])
+            self._prepare()
         except BaseException:
             consumer.close()
             raise

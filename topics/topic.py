@@ -58,4 +58,4 @@ class Topic(Generic[E]):
 
 
 MAX_RECORD_BYTES: Final = 8_000_000
-"""Largest value of a record: a parsed document of several megabytes of text still fits; above it a dead letter says so."""
+"""Largest value of a record: a parsed document of several megabytes still fits; above it a dead letter says so."""

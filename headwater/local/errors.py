@@ -8,7 +8,8 @@ LocalStackError                 base: one thing was wrong, said with what to do 
 ├── FolderInUseError            another process holds the folder: a second stack, or a broker left behind
 ├── ChildDiedError              a part of the stack ended by itself
 ├── NotReadyError               a part runs, but did not become usable in time
-└── NotSupportedYetError        a profile names parts that cannot be started here
+├── NotSupportedYetError        a profile names parts that cannot be started here
+└── RegistryError               the registry refuses, with Confluent's code   (schema_table.py)
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibi
 from avro.errors import AvroException
 from avro.schema import Schema, parse
 
+from headwater.local.errors import LocalStackError
+
 __all__ = ["DEFAULT_LEVEL", "LEVELS", "STORE_AWAY", "RegistryError", "SchemaTable", "canonical"]
 
 DEFAULT_LEVEL: Final = "BACKWARD_TRANSITIVE"
@@ -29,7 +31,7 @@ STORE_AWAY: Final = 50001
 Record = tuple[bytes, bytes]
 
 
-class RegistryError(Exception):
+class RegistryError(LocalStackError):
     """A refusal with Confluent's error code; the HTTP status is the code's first three digits, or 503 for Kafka's."""
 
     def __init__(self, code: int, message: str) -> None:

@@ -113,9 +113,7 @@ class _Captured:
     def changed(self) -> Iterator[DocumentChanged | AccessChanged]:
         """Access first: it takes nothing away when it is early, and a revocation must not wait for the content."""
         if self.table.access_column and self._may_differ(self.table.access_column):
-            yield AccessChanged(
-                tenant=self.tenant, document=self.document, access=self._access(), version=self.version
-            )
+            yield AccessChanged(tenant=self.tenant, document=self.document, access=self._access(), version=self.version)
         if self._content_is_untouched():
             return
         yield DocumentChanged(

@@ -61,9 +61,7 @@ def laid_out(pieces: Iterable[Piece]) -> tuple[Block, ...]:
             path.append((piece.level, " ".join(text.split())))
         end = start + len(text)
         above_it = tuple(heading for _, heading in path)
-        blocks.append(
-            Block(kind=piece.kind, text=text, start=start, end=end, level=piece.level, heading_path=above_it)
-        )
+        blocks.append(Block(kind=piece.kind, text=text, start=start, end=end, level=piece.level, heading_path=above_it))
         start = end + len(GAP)
     return tuple(blocks)
 

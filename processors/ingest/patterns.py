@@ -39,11 +39,7 @@ def luhn_holds(text: str) -> bool:
     """
     digits = [int(char) for char in _digits(text)]
     doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
-    return (
-        len(digits) in CARD_LENGTHS
-        and digits[0] in CARD_NETWORKS
-        and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-    )
+    return len(digits) in CARD_LENGTHS and digits[0] in CARD_NETWORKS and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
 # ISO 13616 registry: how long an IBAN of a country is.

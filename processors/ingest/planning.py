@@ -75,9 +75,7 @@ class Plan:
 
     def needed(self) -> set[Held]:
         """Every object that must be held in the index before the heads may be written."""
-        listed = {
-            (head.tenant, chunk.object_id) for head in self.manifests.values() for chunk in head.chunks
-        }
+        listed = {(head.tenant, chunk.object_id) for head in self.manifests.values() for chunk in head.chunks}
         return listed | set(self.objects)
 
     def missing(self, held: Iterable[Held]) -> dict[int, list[str]]:

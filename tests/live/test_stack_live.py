@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,10 +44,10 @@ class Running:
     def put(self, document: str, text: str) -> None:
         self.client.publish(document, text, media_type="text/markdown")
 
-    def ask(self, question: str = QUESTION, **more: object) -> Answer:
+    def ask(self, question: str = QUESTION, **more: Any) -> Answer:
         return self.client.ask(question, **more)
 
-    def until(self, arrived: Callable[[Answer], bool], timeout_s: float = 30.0, **more: object) -> Answer:
+    def until(self, arrived: Callable[[Answer], bool], timeout_s: float = 30.0, **more: Any) -> Answer:
         until = time.monotonic() + timeout_s
         while not arrived(answer := self.ask(**more)):
             assert time.monotonic() < until, f"the answer did not come to hold what it should: {answer.text!r}"
@@ -149,7 +150,8 @@ def test_when_the_broker_is_away_for_a_while_then_what_was_published_before_and_
     time.sleep(5.0)
     running.stack.broker.start()
     running.put("back.md", "# Pier 99\n\nThe lamp of pier number 99 has the colour mauve.\n")
-    _until(lambda: {r.document for r in _all_receipts(running)} >= {*(f"away-{n}.md" for n in range(20)), "back.md"}, 60.0)
+    wanted = {*(f"away-{n}.md" for n in range(20)), "back.md"}
+    _until(lambda: {receipt.document for receipt in _all_receipts(running)} >= wanted, 60.0)
     assert running.events(DOCUMENT_CHANGED.dead_letters) == []
     running.until(lambda a: "mauve" in a.text, question="Which colour has the lamp of pier number 99?")
 

@@ -205,9 +205,7 @@ class Protocol:
             yield "is fenced", put(Worker())
             return
         after = put(Worker("applies", worker.after, 0, worker.heads) if worker.heads else Worker("reads", worker.after))
-        yield "commits", after._replace(
-            committed=max(state.committed, worker.after), topic=state.topic + worker.heads
-        )
+        yield "commits", after._replace(committed=max(state.committed, worker.after), topic=state.topic + worker.heads)
 
     def _rare(self, state: State) -> Iterator[Step]:
         if state.rebalances:

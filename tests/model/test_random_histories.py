@@ -90,3 +90,25 @@ def test_when_the_view_is_flushed_then_it_answers_the_same_once_it_is_open() -> 
     assert not world.view.is_open
     world.settle(5)
     assert {head.document: head for head in world.view.walk()} == before
+
+
+def test_when_a_chunk_comes_back_while_its_old_object_is_being_removed_then_it_is_still_there() -> None:
+    """With an id that does not hold its version the worker would find the old object, and settle would take it away."""
+    world = World()
+    for letters in ("AB", "B"):
+        world.write("d1", letters)
+        world.work(10)
+    world.write("d1", "AB")
+    world.begin(10)
+    world.settle(2)
+    world.commit()
+    world.check_end()
+
+
+def test_when_access_changes_between_chunks_and_manifest_then_the_hints_agree_with_the_head() -> None:
+    world = World()
+    world.write("d1", "A")
+    world.grant("d1", "user:ann")
+    world.work(10)
+    world.write_and_grant("d1", "AB", "user:bob")
+    world.check_end()

@@ -273,5 +273,3 @@ def _copy(view: MemoryHeads) -> MemoryHeads:
     for head in view.walk():
         copied.fold(head)
     return copied
-
-

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
+from typing import cast
 
 from confluent_kafka import Consumer
 
 from adapters.host import SystemClock, SystemIds
 from schemas.codec import Codec
 from schemas.envelope import Event, Version
-from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Citation, QueryAsked
+from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Citation, QueryAsked, WithheldReason
 from streams.clients import consumer_config
 from streams.publishing import Entrance, Publisher
 from streams.settings import Kafka
@@ -84,11 +85,11 @@ def _replies(asked: QueryAsked) -> list[Event]:
     if query.question == "silence":
         return []
     if query.question.startswith("withhold "):
-        reason = query.question.split()[1]
+        reason = cast("WithheldReason", query.question.split()[1])
         return [
             AnswerWithheld(
                 tenant=tenant, answer_id=query.query_id, question=query.question, reason=reason, message=f"so: {reason}"
-            )  # type: ignore[arg-type]
+            )
         ]
     deltas = [
         AnswerDelta(tenant=tenant, query_id=query.query_id, index=index, text=text) for index, text in enumerate(WORDS)

@@ -123,9 +123,7 @@ def test_when_chunks_and_manifest_come_in_different_batches_then_the_head_is_the
     assert heads_of(apart) == heads_of(other.indexed(other.embedded([redacted([A, B, C])])))
 
 
-@pytest.mark.parametrize(
-    ("version", "outcome"), [(3, "outdated"), (5, "unchanged")]
-)
+@pytest.mark.parametrize(("version", "outcome"), [(3, "outdated"), (5, "unchanged")])
 def test_when_a_version_is_no_news_then_there_is_a_receipt_and_no_head(version: int, outcome: str) -> None:
     line = Line()
     line.take(redacted([A, B], 5))
