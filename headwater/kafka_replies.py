@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import random
 import threading
@@ -20,11 +21,14 @@ from headwater.errors import (
 from headwater.registry_schemas import RegistrySchemas
 from headwater.values import Answer, Delta, answer_of
 
-__all__ = ["Replies", "partitions_of", "reply_of"]
+__all__ = ["Replies", "client_settings", "partitions_of", "reply_of"]
 
 ANSWERS: Final = "rag.answer.given.v1"
 DELTAS: Final = "rag.answer.delta.v1"
 METADATA_S: Final = 5.0
+
+_LOGGER: Final = logging.getLogger("headwater.kafka")
+_LOGGER.addHandler(logging.NullHandler())
 
 _POLL_S: Final = 0.1
 _JOIN_S: Final = 10.0
@@ -37,6 +41,11 @@ _REFUSALS: Final = {
 }
 
 
+def client_settings(bootstrap: str) -> dict[str, Any]:
+    """What every client of Kafka gets: its lines go to a logger of ours, for the application to show or not."""
+    return {"bootstrap.servers": bootstrap, "logger": _LOGGER, "reconnect.backoff.max.ms": 1_000}
+
+
 class Replies:
     """Reads one partition of the reply topics in a thread and sorts what comes into mailboxes."""
 
@@ -46,7 +55,7 @@ class Replies:
         self._stop = threading.Event()
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_settings(bootstrap),
                 "group.id": f"headwater.client.{uuid.uuid4()}",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "latest",

@@ -20,7 +20,7 @@ from headwater.errors import (
     MissingPackageError,
     ProtocolError,
 )
-from headwater.kafka_replies import Replies, partitions_of
+from headwater.kafka_replies import Replies, client_settings, partitions_of
 from headwater.registry_schemas import RegistrySchemas
 from headwater.values import Answer, Delta, Document, Feedback, Question, Receipt
 
@@ -52,7 +52,7 @@ class KafkaTransport:
         self._bootstrap = bootstrap
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_settings(bootstrap),
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
                 "acks": "all",

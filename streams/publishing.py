@@ -31,6 +31,7 @@ INLINE_BYTES: Final = 256_000
 """Larger bodies are claim-checked: a record with its copies stays well below Kafka's 1 MB."""
 
 _POLL_S: Final = 0.1
+_CLOSE_S: Final = 5.0
 _AWAY: Final = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT})
 _GONE: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART})
 
@@ -150,10 +151,10 @@ class Publisher:
             ) from error
 
     def close(self) -> None:
-        """Wait for what is under way, within the deadline, and let the clients go."""
-        self._producer.flush(self._patience_s)
+        """Wait a little for what is under way, and let the client go: whoever must know waits for his futures."""
+        self._producer.flush(min(self._patience_s, _CLOSE_S))
         self._closing.set()
-        self._thread.join(self._patience_s)
+        self._thread.join(_CLOSE_S)
 
     def _produce(self, record: dict[str, Any], event_id: str) -> Future[Published]:
         done: Future[Published] = Future()

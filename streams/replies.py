@@ -40,7 +40,8 @@ class ReplyReader:
     """One thread that reads one partition of every reply topic, from the end. Use it once per exchange.
 
     `wanted` says by key whether anybody here waits for a record, before it is decoded; `hand_over` gets what came, in
-    this thread; `prepare` does what a first question would otherwise wait for. `ready` says that replies to a question sent now would be seen. A cluster that is away is waited for.
+    this thread; `prepare` does what a first question would otherwise wait for. `ready` says that replies to a question
+    sent now would be seen. A cluster that is away is waited for.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -84,16 +84,28 @@ def _mirror(settings: Settings, source: FolderSource, tenant: str) -> Iterator[F
 
 
 def _follow(mirror: FolderMirror, source: FolderSource, settings: Settings, output: Output) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    said = ""
-    for paths in source.follow(stop, settings.watch.settle_ms):
-        if paths or mirror.pending:
-            _show(mirror.sync(paths), output)
-        if mirror.problem != said:
-            said = mirror.problem
-            say(f"waiting: {said}" if said else "going on")
+    stop, said = threading.Event(), ""
+    with _stopped_by_signals(stop):
+        for paths in source.follow(stop, settings.watch.settle_ms):
+            if paths or mirror.pending:
+                _show(mirror.sync(paths), output)
+            if mirror.problem != said:
+                said = mirror.problem
+                say(f"waiting: {said}" if said else "going on")
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """End what is inside at SIGTERM or Ctrl-C, also while it waits for Kafka: the next start finds what is left."""
+
+    def interrupt(*_: object) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+    with suppress(KeyboardInterrupt):
+        yield
 
 
 def _show(changes: Iterator[Change], output: Output) -> Counter[str]:

@@ -10,7 +10,8 @@ from processors.answer.words import STOP_WORDS, stem, stems, word_list, words
 
 Kind = Literal["time", "count", "measure", "person", "place", "reason", "open"]
 
-# Tried in this order, on the question's words with a space on either side: the first that fits is the kind.
+# Sought in the question's words with a space on either side; what comes first in the question is its kind: in "how many
+# died when it broke" the `when` asks for nothing.
 _ASKS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("time", re.compile(r" (?:when|(?:what|which) (?:year|date|day|month|century|decade|time)) ")),
     (
@@ -52,7 +53,8 @@ _YEAR: Final = re.compile(r"(?:1\d|20)\d\d")
 # How far behind its number a counted thing may stand: "431 of the people", "sixty very small boats".
 REACH: Final = 4
 _LETTERS: Final = re.compile(r"\b[^\W\d_][\w'’-]*")
-_OPENS_SENTENCE: Final = re.compile(r"(?:^|[.!?:;\"“])\s*$")
+# After a word of three letters a full stop ends a sentence; after fewer ("St. Francis") it rather does not.
+_OPENS_SENTENCE: Final = re.compile(r"(?:^|\w{3}[.!?]|[:;\"“])\s*$")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def asked(question: str) -> Asked:
     ('count', 'person', ['ohio'])
     """
     text = f" {' '.join(words(question))} "
-    kind: Kind = next((kind for kind, asks in _ASKS if asks.search(text)), "open")
+    asks = [(match.start(), kind) for kind, pattern in _ASKS if (match := pattern.search(text))]
+    kind: Kind = min(asks, key=lambda each: each[0])[1] if asks else "open"
     counted = _COUNTED.search(text)
     numbers = {stem(word) for word in words(question) if word[0].isdigit()}
     return Asked(

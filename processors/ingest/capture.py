@@ -105,22 +105,24 @@ class _Captured:
         parts = [quote(str(self._known(column)), safe="") for column in self.table.id_columns]
         return "/".join([self.change.table, *parts])
 
-    def deleted(self) -> DocumentDeleted:
-        return DocumentDeleted(
-            tenant=self.tenant, document=self.document, reason="deleted at the source", version=self.version
-        )
+    def deleted(self, reason: str = "deleted at the source") -> DocumentDeleted:
+        return DocumentDeleted(tenant=self.tenant, document=self.document, reason=reason, version=self.version)
 
-    def changed(self) -> Iterator[DocumentChanged | AccessChanged]:
+    def changed(self) -> Iterator[DocumentChanged | DocumentDeleted | AccessChanged]:
         """Access first: it takes nothing away when it is early, and a revocation must not wait for the content."""
         if self.table.access_column and self._may_differ(self.table.access_column):
             yield AccessChanged(tenant=self.tenant, document=self.document, access=self._access(), version=self.version)
         if self._content_is_untouched():
             return
+        if (body := self._column(self.table.body)) in (None, ""):
+            # What was there is to be found no longer; refusing the empty text would leave it in the index.
+            yield self.deleted("its text was emptied")
+            return
         yield DocumentChanged(
             tenant=self.tenant,
             document=self.document,
             media_type=self.table.media_type,
-            body=self._body(),
+            body=str(body).encode(),
             title=str(self._column(self.table.title) or "") if self.table.title else "",
             source_uri=str(self._column(self.table.uri_column) or "") if self.table.uri_column else "",
             access=self._access() if self.table.access_column else ("*",),
@@ -141,10 +143,6 @@ class _Captured:
     def _may_differ(self, column: str) -> bool:
         now = self.change.after.get(column)
         return now != UNAVAILABLE and (column not in self.change.before or self.change.before[column] != now)
-
-    def _body(self) -> bytes:
-        body = self._column(self.table.body)
-        return b"" if body is None else str(body).encode()
 
     def _access(self) -> tuple[str, ...]:
         """Who may see it. A list that says nothing admits nobody."""

@@ -250,6 +250,21 @@ def test_when_the_broker_goes_away_while_watching_then_nothing_is_lost(
         await_published(folder, f"{n}.txt", f"text {n}".encode(), within_s=40)
 
 
+def test_when_it_is_stopped_while_kafka_is_away_then_it_ends_soon_and_the_next_start_catches_up(
+    folder: Folder, watching: subprocess.Popen[str], kafka: KafkaBroker
+) -> None:
+    kafka.child.pause()
+    try:
+        (folder.path / "late.txt").write_text("late")
+        time.sleep(1)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(15) == 0
+    finally:
+        kafka.child.resume()
+    folder.sync()
+    await_published(folder, "late.txt", b"late")
+
+
 @pytest.mark.parametrize("way", ["file", "stdin"])
 def test_when_one_document_is_published_then_its_place_is_printed(
     folder: Folder, environment: dict[str, str], way: str

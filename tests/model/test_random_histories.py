@@ -111,4 +111,6 @@ def test_when_access_changes_between_chunks_and_manifest_then_the_hints_agree_wi
     world.grant("d1", "user:ann")
     world.work(10)
     world.write_and_grant("d1", "AB", "user:bob")
+    world.work(3)
+    world.settle(10)
     world.check_end()

@@ -98,6 +98,8 @@ def test_when_asked_twice_then_the_same_comes_out() -> None:
         ("When was it?", "time", ""),
         ("In what year did it end?", "time", ""),
         ("How many people died?", "count", "person"),
+        ("How many people died when the dam of St. Francis broke?", "count", "person"),
+        ("Who was king when it was built?", "person", ""),
         ("How much of the water is lost?", "count", "water"),
         ("What share is held?", "count", ""),
         ("How deep is it?", "measure", ""),

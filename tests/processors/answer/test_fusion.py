@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ def test_when_standardised_then_the_order_stays_and_the_mean_is_zero(scores: lis
     assert sum(standing) == pytest.approx(0, abs=1e-4)
     assert all(abs(score) <= max(1, len(scores)) for score in standing)
     pairs = sorted(zip(scores, standing, strict=True))
-    assert all(one[1] <= other[1] + 1e-9 for one, other in zip(pairs, pairs[1:], strict=False))
+    assert all(one[1] <= other[1] + 1e-9 for one, other in pairwise(pairs))
 
 
 @pytest.mark.parametrize("scores", [[], [3.0], [2.0, 2.0, 2.0], [1e9, 1e9 + 1e-5]])

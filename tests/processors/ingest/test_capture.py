@@ -1,0 +1,185 @@
+"""capture: which document a row is, which events its change makes, and what it refuses to guess."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from processors.contract import Reject
+from processors.ingest.capture import SourceMapping, TableMapping, capture
+from schemas.changes import UNAVAILABLE, SourceRecord
+from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
+from tests.processors.ingest.builders import at
+
+OPEN = TableMapping(id_columns=("id",), body="body", title="title", tenant="acme", media_type="text/markdown")
+GUARDED = TableMapping(
+    id_columns=("space", "id"), body="body", tenant_column="org", access_column="readers", uri_column="url"
+)
+MAPPING = SourceMapping({"docs": OPEN, "pages": GUARDED})
+
+DOC = {"id": 7, "title": "Tea", "body": "It is hot."}
+PAGE = {"org": "acme", "space": "a/b", "id": 7, "body": "It is hot.", "url": "https://x/7", "readers": ["group:a"]}
+
+
+def capture_all(
+    op: str, table: str, before: Any = None, after: Any = None, lsn: int | None = 40, key: Any = None
+) -> list[DocumentChanged | DocumentDeleted | AccessChanged]:
+    value = {"op": op, "before": before, "after": after, "source": {"table": table, "lsn": lsn}}
+    record = SourceRecord(
+        tenant="",
+        topic=f"cdc.public.{table}",
+        partition=0,
+        offset=3,
+        key=json.dumps(key).encode() if key else b"",
+        value=json.dumps(value).encode(),
+    )
+    return list(capture(record, MAPPING))
+
+
+@pytest.mark.parametrize("op", ["c", "r", "u"])
+def test_when_a_row_is_written_then_its_document_changes(op: str) -> None:
+    assert capture_all(op, "docs", None, DOC) == [
+        DocumentChanged(
+            tenant="acme",
+            document="docs/7",
+            media_type="text/markdown",
+            body=b"It is hot.",
+            title="Tea",
+            access=("*",),
+            version=at(3, source=40),
+        )
+    ]
+
+
+def test_when_a_row_is_deleted_then_its_document_is_gone_with_a_version_of_its_own() -> None:
+    (event,) = capture_all("d", "docs", DOC, None)
+    assert event == DocumentDeleted(
+        tenant="acme", document="docs/7", reason="deleted at the source", version=at(3, source=40)
+    )
+
+
+def test_when_only_the_key_is_known_of_a_deleted_row_then_that_is_enough() -> None:
+    (event,) = capture_all("d", "docs", {"id": 7, "title": None, "body": None}, None)
+    assert event.document == "docs/7"
+    (event,) = capture_all("d", "docs", None, None, key={"id": 7})
+    assert event.document == "docs/7"
+
+
+def test_when_the_tombstone_follows_then_it_is_the_same_delete() -> None:
+    record = SourceRecord(tenant="", topic="cdc.public.docs", partition=0, offset=4, key=b'{"id": 7}', value=None)
+    assert list(capture(record, MAPPING)) == []
+
+
+def test_when_a_table_is_not_declared_then_its_rows_are_passed_over() -> None:
+    assert capture_all("c", "invoices", None, DOC) == []
+
+
+def test_when_a_key_has_parts_then_no_two_of_them_look_alike() -> None:
+    one = capture_all("c", "pages", None, PAGE)[0].document
+    other = capture_all("c", "pages", None, {**PAGE, "space": "a", "id": "b/7"})[0].document
+    assert (one, other) == ("pages/a%2Fb/7", "pages/a/b%2F7")
+
+
+def test_when_a_guarded_row_is_new_then_access_and_content_go_their_own_ways() -> None:
+    access, content = capture_all("c", "pages", None, PAGE)
+    assert isinstance(access, AccessChanged)
+    assert isinstance(content, DocumentChanged)
+    assert (access.access, access.version) == (("group:a",), at(3, source=40))
+    assert (content.access, content.source_uri, content.tenant) == (("group:a",), "https://x/7", "acme")
+
+
+def test_when_only_the_readers_change_then_the_content_is_left_alone() -> None:
+    events = capture_all("u", "pages", PAGE, {**PAGE, "readers": ["group:b"]})
+    assert [type(event) for event in events] == [AccessChanged]
+
+
+def test_when_only_the_content_changes_then_the_access_list_is_left_alone() -> None:
+    events = capture_all("u", "pages", PAGE, {**PAGE, "body": "It is cold."})
+    assert [type(event) for event in events] == [DocumentChanged]
+
+
+def test_when_other_columns_change_then_there_is_nothing_to_do() -> None:
+    assert capture_all("u", "pages", {**PAGE, "views": 1}, {**PAGE, "views": 2}) == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (["group:a", "user:b"], ("group:a", "user:b")),
+        ('["group:a"]', ("group:a",)),
+        ("group:a, user:b ,", ("group:a", "user:b")),
+        ("", ()),
+        ([], ()),
+        (None, ()),
+    ],
+)
+def test_when_readers_are_written_in_any_way_then_they_are_the_same_list(stated: Any, expected: Any) -> None:
+    access = capture_all("c", "pages", None, {**PAGE, "readers": stated})[0]
+    assert isinstance(access, AccessChanged)
+    assert access.access == expected
+
+
+def test_when_a_large_body_did_not_change_then_it_is_taken_from_the_row_as_it_was() -> None:
+    (event,) = capture_all("u", "docs", DOC, {**DOC, "title": "Green tea", "body": UNAVAILABLE})
+    assert isinstance(event, DocumentChanged)
+    assert (event.title, event.body) == ("Green tea", b"It is hot.")
+
+
+@pytest.mark.parametrize("before", [None, {"id": 7, "title": None, "body": None}])
+def test_when_a_large_body_is_nowhere_then_it_is_never_indexed(before: Any) -> None:
+    with pytest.raises(Reject, match="REPLICA IDENTITY FULL"):
+        capture_all("u", "docs", before, {**DOC, "body": UNAVAILABLE})
+
+
+def test_when_readers_change_beside_a_large_body_then_the_revocation_is_not_lost() -> None:
+    events = capture_all("u", "pages", None, {**PAGE, "body": UNAVAILABLE, "readers": []})
+    assert [(type(event), getattr(event, "access", None)) for event in events] == [(AccessChanged, ())]
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_when_a_row_loses_its_text_then_the_document_is_gone(empty: str | None) -> None:
+    (event,) = capture_all("u", "docs", None, {**DOC, "body": empty})
+    assert isinstance(event, DocumentDeleted)
+    assert event.reason == "its text was emptied"
+
+
+def test_when_a_table_is_truncated_then_it_is_refused_unless_declared() -> None:
+    with pytest.raises(Reject, match="names no documents"):
+        capture_all("t", "docs")
+    mapping = SourceMapping({"docs": TableMapping(id_columns=("id",), body="b", tenant="a", truncate="ignore")})
+    value = b'{"op": "t", "source": {"table": "docs"}}'
+    record = SourceRecord(tenant="", topic="t", partition=0, offset=0, key=b"", value=value)
+    assert list(capture(record, mapping)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "after", "reason"),
+    [
+        ("docs", {"id": 7, "title": "Tea"}, "wanted column 'body' of table 'docs', got id, title"),
+        ("docs", {"title": "Tea", "body": "x"}, "wanted column 'id'"),
+        ("pages", {**PAGE, "org": None}, "wanted column 'org'"),
+        ("pages", {**PAGE, "readers": 7}, "wanted an array in column 'readers', got int"),
+        ("pages", {**PAGE, "readers": "[oops"}, "wanted a JSON array in column 'readers'"),
+    ],
+)
+def test_when_a_row_does_not_fit_the_mapping_then_it_says_where(table: str, after: Any, reason: str) -> None:
+    with pytest.raises(Reject, match=reason):
+        capture_all("c", table, None, after)
+
+
+def test_when_a_record_is_no_change_event_then_it_is_refused() -> None:
+    record = SourceRecord(tenant="", topic="cdc.public.docs", partition=0, offset=0, key=b"", value=b"\x00garbage")
+    with pytest.raises(Reject, match="wanted a JSON value"):
+        list(capture(record, MAPPING))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"id_columns": ()}, {"tenant": ""}, {"tenant_column": "org"}],
+    ids=["no key", "no tenant", "two tenants"],
+)
+def test_when_a_mapping_names_no_document_then_it_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="wanted id_columns, and either tenant or tenant_column"):
+        TableMapping(**{"id_columns": ("id",), "body": "body", "tenant": "acme", **wrong})
