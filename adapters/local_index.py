@@ -1,7 +1,7 @@
 """The index in a folder of this machine: BM25 by tantivy, exact vectors by numpy, both built from one log of objects.
 
-A write goes, in this order, to the object log, to the keywords (committed with the number of the operation), to memory.
-Opening reads the log and brings to the keywords what a crash kept from them, so both halves hold the same objects.
+A write goes to the log first, then to both halves in memory. Opening reads the log and builds both from it, so they
+hold the same objects whatever happened before.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LocalIndex:
         self._closed = False
         self._lock = _locked(folder)
         try:
-            self._keywords = KeywordIndex(folder / "keywords")
+            self._keywords = KeywordIndex()
             self._log = ObjectLog(folder / "objects.log")
             self._recover()
         except BaseException:
@@ -68,9 +68,9 @@ class LocalIndex:
         with self._writing:
             vectors = self._shelves.vectors(latest)
             written = [Written(seq, found) for seq, found in zip(self._numbers(len(latest)), latest, strict=True)]
-            self._write(written, written)
+            self._write(written)
             gone = [self._shelves.put(record, vector) for record, vector in zip(written, vectors, strict=True)]
-            self._show(gone)
+            self._show(written, gone)
 
     def remove(self, tenant: str, object_ids: Iterable[str]) -> int:
         """Forgets objects and says how many there were; an unknown id is no error."""
@@ -79,11 +79,11 @@ class LocalIndex:
             if not held:
                 return 0
             removed = Removed(next(self._numbers(1)), tenant, held)
-            self._write([removed], [])
+            self._write([removed])
             gone = self._shelves.drop(removed)
             self._shelves.forget(gone)
             if self._keywords.drop(gone):
-                self._tidy()
+                self._keywords.commit()
             self._compact()
             return len(held)
 
@@ -120,8 +120,9 @@ class LocalIndex:
                 return
             numbered = list(zip(self._numbers(len(stale)), stale, strict=True))
             patches = [Regranted(seq, tenant, found.object_id, access) for seq, found in numbered]
-            self._write(patches, [Written(seq, replace(found, access=access)) for seq, found in numbered])
-            self._show([self._shelves.regrant(patch) for patch in patches])
+            self._write(patches)
+            gone = [self._shelves.regrant(patch) for patch in patches]
+            self._show([Written(seq, replace(found, access=access)) for seq, found in numbered], gone)
 
     def walk(self, tenant: str | None = None) -> Iterator[IndexObject]:
         """Every object, of one tenant or of all, as they are when their tenant's turn comes."""
@@ -144,7 +145,6 @@ class LocalIndex:
             if self._closed:
                 return
             self._closed = True
-            self._keywords.close()
             self._log.close()
             os.close(self._lock)
 
@@ -157,24 +157,13 @@ class LocalIndex:
         self.close()
 
     def _recover(self) -> None:
-        """Reads the log into memory, then brings to the keywords what they miss."""
-        known = self._keywords.committed
-        stale: list[int] = []
+        """Reads the log into memory."""
         for record in self._log.replay():
-            gone = self._shelves.replay(record)
-            self._shelves.forget(gone)
-            stale.extend(seq for seq in gone if seq <= known < record.seq)
+            self._shelves.forget(self._shelves.replay(record))
             self._seq = record.seq
-        if known > self._seq:
-            # The log lost what the keywords have: it counts, and they are written anew.
-            self._keywords.clear()
-            known, stale = 0, []
-        if known == self._seq:
-            return
-        for entry in self._shelves.written_after(known):
+        for entry in self._shelves.entries():
             self._keywords.add(entry.seq, entry.object)
-        self._keywords.commit(self._seq, stale)
-        self._keywords.reload()
+        self._keywords.commit()
 
     def _numbers(self, count: int) -> Iterator[int]:
         """The next numbers; those of a write that fails are not used again."""
@@ -182,39 +171,25 @@ class LocalIndex:
         self._seq += count
         return iter(range(first, first + count))
 
-    def _write(self, records: Sequence[Record], words: Sequence[Written]) -> None:
-        """Both halves or neither."""
+    def _write(self, records: Sequence[Record]) -> None:
+        """Once the log has it, a write is done: what follows is in memory."""
         self._require_open()
         try:
-            before = self._log.append(records)
+            self._log.append(records)
         except OSError as error:
             raise IndexUnavailableError(
                 f"wanted to write objects in {str(self._folder)!r}, got {error}; make room or make it writable"
             ) from error
-        if not words:
-            return
-        held = (self._shelves.entry(record.object.tenant, record.object.object_id) for record in words)
-        try:
-            for record in words:
-                self._keywords.add(record.seq, record.object)
-            self._keywords.commit(words[-1].seq, [entry.seq for entry in held if entry])
-        except IndexUnavailableError:
-            self._log.truncate(before)
-            raise
 
-    def _show(self, gone: Iterable[list[int]]) -> None:
+    def _show(self, words: Sequence[Written], gone: Iterable[list[int]]) -> None:
         """Lets searches see a write, and only then forgets the operations it made void."""
-        self._keywords.reload()
-        self._shelves.forget(seq for seqs in gone for seq in seqs)
+        void = [seq for seqs in gone for seq in seqs]
+        for record in words:
+            self._keywords.add(record.seq, record.object)
+        self._keywords.drop(void)
+        self._keywords.commit()
+        self._shelves.forget(void)
         self._compact()
-
-    def _tidy(self) -> None:
-        """Takes removed objects' words out. They are hidden already, so a full disk may put it off."""
-        try:
-            self._keywords.commit(self._seq)
-            self._keywords.reload()
-        except IndexUnavailableError:
-            return
 
     def _compact(self) -> None:
         """Rewrites the log once more than half of what it tells is void; what can't be done now is tried later."""
@@ -224,9 +199,8 @@ class LocalIndex:
         self._compact_at = self._shelves.operations + self._compact_from
         living = sorted(self._shelves.entries(), key=lambda entry: entry.seq)
         try:
-            self._keywords.commit(self._seq)
             self._log.rewrite([*(Written(entry.seq, entry.whole()) for entry in living), Opened(self._seq)])
-        except (OSError, IndexUnavailableError):
+        except OSError:
             return
         self._shelves.operations, self._compact_at = held, self._compact_from
 

@@ -1,6 +1,6 @@
 """The local index's own log: every object it holds, vector included, appended and check-summed, on one file.
 
-The keyword half and the matrices are built from it, so a write that reached this file survives a kill -9, and what was
+Keywords and matrices are built from it, so a write that reached this file survives a kill -9, and what was
 cut off in the middle of a write is dropped when the file is opened again.
 
 File: MAGIC, then records. Record: length, CRC-32 of the body, CRC-32 of those two (little-endian), body (MessagePack).

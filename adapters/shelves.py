@@ -48,9 +48,6 @@ class Shelves:
         place = self._by_seq.get(seq)
         return place[0].get(place[1]) if place else None
 
-    def written_after(self, seq: int) -> list[Entry]:
-        return [entry for entry in self.entries() if entry.seq > seq]
-
     def forget(self, seqs: Iterable[int]) -> None:
         """Lets go of operations that no search can hit any more."""
         for seq in seqs:

@@ -98,12 +98,13 @@ def logs(
 
 def registry(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1 to listen on.")] = 18081,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 18081,
+    host: Annotated[str, typer.Option(help="Address to listen on; a container says 0.0.0.0.")] = "127.0.0.1",
 ) -> None:
     """Run the schema registry, with its state in Kafka, until it is told to stop."""
     from headwater.local.registry import serve_registry
 
-    serve_registry(settings_of(context).kafka.bootstrap, port)
+    serve_registry(settings_of(context).kafka.bootstrap, port, host)
 
 
 def settings_of(context: typer.Context) -> Settings:

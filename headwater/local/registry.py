@@ -141,11 +141,11 @@ def registry_app(registry: SchemaRegistry) -> FastAPI:
     return app
 
 
-def serve_registry(bootstrap: str, port: int) -> None:
-    """Run a registry over a cluster on loopback until SIGTERM; while the cluster is away it answers 503."""
+def serve_registry(bootstrap: str, port: int, host: str = HOST) -> None:
+    """Run a registry over a cluster until SIGTERM; while the cluster is away it answers 503."""
     app = registry_app(SchemaRegistry(CompactedLog(bootstrap, REGISTRY_TOPIC)))
     uvicorn.run(
-        app, host=HOST, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=_STOP_GRACE_S
+        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=_STOP_GRACE_S
     )
 
 

@@ -53,7 +53,7 @@ def test_when_headings_nest_then_each_block_knows_those_above_it() -> None:
 @pytest.mark.parametrize(
     ("text", "title"),
     [
-        ("---\ntitle: \"Green tea\"\ntags: x\n---\n# Other\n\ntext", "Green tea"),
+        ('---\ntitle: "Green tea"\ntags: x\n---\n# Other\n\ntext', "Green tea"),
         ("---\ntags: x\n---\n# Own\n\ntext", "Own"),
         ("intro\n\n# Late\n", "Late"),
         ("## Only a section", ""),

@@ -63,7 +63,7 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vllm]:
             "-m",
             "vllm.entrypoints.openai.api_server",
             "--model",
-            folder / "model",
+            str(folder / "model"),
             "--served-model-name",
             "tiny",
         ),

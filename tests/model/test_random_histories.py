@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.model.world import World
+from adapters.local_index import LocalIndex
+from tests.model.world import BrittleIndex, World
 
 Move = Callable[[World], None]
 
@@ -43,7 +46,7 @@ MOVES = st.one_of(
 )
 
 
-@given(st.lists(MOVES, max_size=40))
+@given(st.lists(MOVES, min_size=15, max_size=50))
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_when_anything_happens_in_any_order_then_readers_see_one_version_at_a_time(
     moves: list[tuple[str, tuple[object, ...]]],
@@ -53,6 +56,19 @@ def test_when_anything_happens_in_any_order_then_readers_see_one_version_at_a_ti
         getattr(world, name)(*arguments)
         world.check()
     world.check_end()
+
+
+@given(st.lists(MOVES, min_size=8, max_size=25))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_when_the_index_is_on_disk_then_readers_see_one_version_at_a_time_too(
+    moves: list[tuple[str, tuple[object, ...]]],
+) -> None:
+    with TemporaryDirectory() as folder, LocalIndex(Path(folder)) as local:
+        world = World(store=BrittleIndex(local))
+        for name, arguments in moves:
+            getattr(world, name)(*arguments)
+            world.check()
+        world.check_end()
 
 
 def test_when_a_zombie_writes_after_its_version_was_superseded_then_nobody_sees_it() -> None:

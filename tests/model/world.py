@@ -18,7 +18,7 @@ from processors.ingest.heads import NO_ACCESS_VERSION
 from processors.ingest.index import fold, index
 from processors.ingest.planning import Indexable
 from processors.ingest.settle import settle
-from processors.ports import IndexObject
+from processors.ports import Index, IndexObject
 from schemas.documents import AccessChanged, DocumentDeleted, DocumentHead, DocumentRedacted
 from schemas.envelope import Event, Version
 from tests.processors.ingest.builders import (
@@ -44,18 +44,24 @@ class Crash(Exception):
     """The process died while it wrote."""
 
 
-class BrittleIndex(MemoryIndex):
-    """The index in memory; dies in the middle of a write if it is told to."""
+class BrittleIndex:
+    """An index that dies in the middle of a write if it is told to."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, inner: Index) -> None:
         self.dies_after: int | None = None
+        self.remove = inner.remove
+        self.existing = inner.existing
+        self.search_text = inner.search_text
+        self.search_vector = inner.search_vector
+        self.set_access = inner.set_access
+        self.walk = inner.walk
+        self._inner = inner
 
     def upsert(self, objects: Sequence[IndexObject]) -> None:
         if self.dies_after is None:
-            super().upsert(objects)
+            self._inner.upsert(objects)
             return
-        super().upsert(objects[: self.dies_after])
+        self._inner.upsert(objects[: self.dies_after])
         raise Crash
 
 
@@ -63,7 +69,7 @@ class BrittleIndex(MemoryIndex):
 class World:
     """One partition, its log, its workers. Call the moves in any order; `check` after each."""
 
-    store: BrittleIndex = field(default_factory=BrittleIndex)
+    store: BrittleIndex = field(default_factory=lambda: BrittleIndex(MemoryIndex()))
     view: MemoryHeads = field(default_factory=opened)
     log: list[Indexable] = field(default_factory=list)
     source: list[Change] = field(default_factory=list)
