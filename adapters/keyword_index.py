@@ -39,6 +39,8 @@ class KeywordIndex:
         self._analyzer = _analyzer()
         self._pending: list[int] = []
         self._index: Any = tantivy.Index(_schema())
+        # By hand only: a reload of tantivy's own, after each commit, makes ours wait 100 ms for its lock now and then.
+        self._index.config_reader(reload_policy="manual")
         self._index.register_tokenizer("words", self._analyzer)
         self._writer: Any = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         self._searcher: Any = self._index.searcher()

@@ -5,7 +5,8 @@ SchemaError
 ├── UndecodableError    these bytes are no event of this topic, now or later
 ├── UnencodableError    this event does not fit its own class
 ├── SchemaUnknownError  the registry has no such schema
-└── SchemaRefusedError  the registry will not take a schema: incompatible, or no Avro
+├── SchemaRefusedError  the registry will not take a schema: incompatible, or no Avro
+└── ChangeError         a source's record is no change that is known            (changes.py)
 """
 
 from __future__ import annotations

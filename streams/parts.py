@@ -26,6 +26,7 @@ from processors.answer.check import AnswerBar
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ingest.boundaries import StructureSplitter
+from processors.ingest.capture import SourceMapping
 from processors.ingest.formats import Formats
 from processors.ingest.redact import RedactionPolicy
 from processors.measure.prices import Price, Prices
@@ -160,6 +161,9 @@ class Parts:
     def _formats(self) -> Formats:
         return all_formats()
 
+    def _mapping(self) -> SourceMapping:
+        return SourceMapping(self.settings.sources.tables)
+
     def _claims(self) -> FolderClaims:
         return FolderClaims(self.settings.claims_folder)
 
@@ -171,7 +175,8 @@ class Parts:
 
     def _splitter(self) -> StructureSplitter:
         chunking = self.settings.chunking
-        return StructureSplitter(chunking.max_tokens, chunking.target_tokens, self.port("embedder").count)
+        embedder = self.port("embedder")
+        return StructureSplitter(chunking.max_tokens, chunking.target_tokens, embedder.count, embedder.model)
 
     def _limits(self) -> AdmitLimits:
         return AdmitLimits(self.settings.gateway.max_question_chars, frozenset(self.settings.tenants))

@@ -18,6 +18,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from processors.ingest.capture import TableMapping
 from streams.errors import StreamsError
 
 
@@ -67,7 +68,7 @@ class Embed(Section):
         "minilm", description="`minilm` needs the embed extra; `hashing` is for tests, its answers are poor."
     )
     batch: int = Field(8, ge=1, description="Texts per forward pass.")
-    threads: int = Field(0, ge=0, description="Threads of the model; 0 leaves it to the library.")
+    threads: int = Field(0, ge=0, description="Batches at a time, each in one thread; 0 is one per CPU.")
 
 
 class Chunking(Section):
@@ -124,6 +125,14 @@ class Worker(Section):
     start_s: float = Field(60.0, description="How long a start may wait for the cluster, seconds.")
 
 
+class Sources(Section):
+    """Databases as sources, by Debezium's topics `cdc.<schema>.<table>`."""
+
+    tables: dict[str, TableMapping] = Field(
+        default_factory=dict, description="Which columns make a document, by table name; other tables are ignored."
+    )
+
+
 class Watch(Section):
     """Folders as sources."""
 
@@ -163,6 +172,7 @@ class Settings(BaseSettings):
     generate: Generate = Generate()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
+    sources: Sources = Sources()
     watch: Watch = Watch()
     local: Local = Local()
     claims_folder: Path = Field(Path(".headwater/claims"), description="Bodies too large for the log, by their hash.")

@@ -20,7 +20,7 @@ NOT_IN_DOCUMENTS: Final = "The documents do not answer this question."
 class AnswerBar:
     """How good an answer must be, 0 to 1: each sentence's support by its sources, and the confidence of the whole.
 
-    At the default, of labelled questions 94 in 100 with an answer are answered, and 94 in 100 about something else are
+    At the default, of labelled questions 95 in 100 with an answer are answered, and 93 in 100 about something else are
     declined (docs/adr/0005).
     """
 

@@ -16,24 +16,23 @@ from schemas.queries import Sentence, Source
 
 MOST_SENTENCES: Final = 3
 # The ranker reads this many of the sentences that look best by their words; reading more found next to nothing more.
-RANKED: Final = 8
+RANKED: Final = 6
 # A sentence this far below the best (in units of the score below) is not quoted beside it.
 MARGIN: Final = 0.8
 # Further below than this it does not complete the best either.
 COMPLETES: Final = 4.0
-# Weights of a sentence's score, fitted on labelled questions (softmax regression; docs/adr/0005): what it says, what it
-# and its surroundings say, whether it holds the kind of thing asked for, how well its passage was ranked, and what the
-# ranker makes of it alone and together with the sentence before it.
-COVERED: Final = 3.4
-COVERED_AROUND: Final = 1.7
-FITTING: Final = 2.3
-PASSAGE: Final = 2.0
-RELEVANT: Final = 5.2
-RELEVANT_AFTER: Final = 9.5
+# Weights of a sentence's score, fitted on labelled questions (softmax regression; docs/adr/0005): the words of the
+# question that it holds, the kind of thing asked for, its passage's rank, and what the ranker makes of it.
+COVERED: Final = 5.7
+FITTING: Final = 2.4
+PASSAGE: Final = 2.1
+RELEVANT: Final = 13.5
+# What is said around a sentence decides only whether the ranker reads it: the ranker then sees that for itself.
+COVERED_AROUND: Final = 3.8
 # Confidence: logistic regression on the same questions, with unanswerable ones of both kinds (near the topic, off it).
-SURE_BY_RELEVANCE: Final = 9.4
+SURE_BY_RELEVANCE: Final = 9.3
 SURE_BY_PARTICULARS: Final = 1.1
-UNSURE: Final = 7.4
+UNSURE: Final = 7.2
 # Below this the writer says nothing at all: no bar of any deployment should let it pass.
 LEAST_CONFIDENCE: Final = 0.05
 HEADING_WORDS: Final = 8
@@ -53,11 +52,18 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A sentence in its place: which source, how-manieth sentence there, and what speaks for it."""
+    """A sentence in its place: which source, how-manieth sentence there, and what speaks for it.
+
+    `shown` is what the ranker reads: the sentence, behind its heading or the sentence before where those add words of
+    the question, since what is named there is often only `it` here. `promise` decides what is read, `score` what is
+    quoted.
+    """
 
     source: Source
     position: int
     span: Span
+    shown: str
+    promise: float
     score: float
     fit: float
     before: Span | None
@@ -69,12 +75,12 @@ def extract(question: str, sources: Sequence[Source], ranker: Ranker) -> Evidenc
     """The one to three sentences that answer a question best; none where the sources hold nothing near it.
 
     1. Every sentence is scored by its words: those of the question, weighted by rarity, and the kind asked for.
-    2. The ranker scores the best of them, alone and after the sentence before, which often names what they speak of.
+    2. The ranker scores the most promising, each with as much of what stands before it as it needs to be understood.
     3. The best is quoted, with those close to it; with its neighbour where only that holds the kind of thing asked for,
        and with the sentence before where a quote points back to it.
     """
     wanted = asked(question)
-    found = sorted(_by_words(wanted, sources), key=lambda each: -each.score)[:RANKED]
+    found = sorted(_by_words(wanted, sources), key=lambda each: -each.promise)[:RANKED]
     best = _by_meaning(question, found, ranker)
     if not best:
         return Evidence((), 0.0)
@@ -91,53 +97,60 @@ def _by_words(wanted: Asked, sources: Sequence[Source]) -> list[_Candidate]:
     order = sorted(sources, key=lambda source: -source.passage.score)
     place = {source.number: position for position, source in enumerate(order)}
     return [
-        replace(candidate, score=candidate.score + PASSAGE / (1 + place[source.number]))
+        candidate
         for source, spans in found
-        for candidate in _of_source(wanted, source, spans, weight)
+        for candidate in _of_source(wanted, source, spans, _Weights(weight, PASSAGE / (1 + place[source.number])))
     ]
 
 
-def _of_source(
-    wanted: Asked, source: Source, spans: Sequence[Span], weight: Mapping[str, float]
-) -> Iterator[_Candidate]:
+@dataclass(frozen=True)
+class _Weights:
+    """What a stem tells among these sources, and what a passage's rank is worth."""
+
+    stems: Mapping[str, float]
+    passage: float
+
+
+def _of_source(wanted: Asked, source: Source, spans: Sequence[Span], weights: _Weights) -> Iterator[_Candidate]:
     """The sentences of a source but not its headings, which are context for what follows them."""
-    around = {word for heading in (source.passage.title, *source.passage.heading_path) for word in stems(heading)}
+    headings = [source.passage.title, *source.passage.heading_path]
     before: Span | None = None
     for position, span in enumerate(spans):
-        held = stems(span.text)
         if _is_heading(span.text):
-            around.update(held)
+            headings.append(span.text)
             before = None
             continue
-        nearby = {*held, *around, *(stems(before.text) if before else ())}
+        held, earlier = set(stems(span.text)), set(stems(before.text)) if before else set()
+        around = {word for heading in headings for word in stems(heading)}
         fit = fits(wanted, span.text)
-        score = (
-            COVERED * coverage(wanted.stems, held, weight)
-            + COVERED_AROUND * coverage(wanted.stems, nearby, weight)
-            + FITTING * fit
-        )
+        score = COVERED * coverage(wanted.stems, held, weights.stems) + FITTING * fit + weights.passage
+        promise = score + COVERED_AROUND * coverage(wanted.stems, held | earlier | around, weights.stems)
+        shown = _shown(wanted, headings, before, span)
         after = next((each for each in spans[position + 1 : position + 2] if not _is_heading(each.text)), None)
-        yield _Candidate(source, position, span, score, fit, before, after)
+        yield _Candidate(source, position, span, shown, promise, score, fit, before, after)
         before = span
+
+
+def _shown(wanted: Asked, headings: Sequence[str], before: Span | None, span: Span) -> str:
+    """A sentence behind what adds words of the question to it."""
+    held = set(stems(span.text))
+    shown = [span.text]
+    for context in (before.text if before else "", headings[-1]):
+        if (wanted.stems & set(stems(context))) - held:
+            shown.insert(0, context)
+            held.update(stems(context))
+    return " ".join(shown)
 
 
 def _by_meaning(question: str, candidates: Sequence[_Candidate], ranker: Ranker) -> list[_Candidate]:
     """Step 2, best first. The question's own score is the measure, so that scores mean the same in every call."""
     if not candidates:
         return []
-    alone = [each.span.text for each in candidates]
-    after = [f"{each.before.text} {each.span.text}" if each.before else each.span.text for each in candidates]
-    texts = list(dict.fromkeys([question, *alone, *after]))
-    scores = dict(zip(texts, ranker.score(question, texts), strict=True))
-    own = scores[question]
-    relevance = {text: max(0.0, min(1.0, score / own)) if own > 0 else 0.0 for text, score in scores.items()}
+    own, *scores = ranker.score(question, [question, *(each.shown for each in candidates)])
+    relevance = [max(0.0, min(1.0, score / own)) if own > 0 else 0.0 for score in scores]
     ranked = [
-        replace(
-            each,
-            score=each.score + RELEVANT * relevance[one] + RELEVANT_AFTER * relevance[two],
-            relevance=max(relevance[one], relevance[two]),
-        )
-        for each, one, two in zip(candidates, alone, after, strict=True)
+        replace(each, score=each.score + RELEVANT * found, relevance=found)
+        for each, found in zip(candidates, relevance, strict=True)
     ]
     return sorted(ranked, key=lambda each: -each.score)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ CHARS_PER_TOKEN: Final = 8
 SPACING_SHARE: Final = 1 / 2
 LEAST_SHARE: Final = 1 / 4
 HEADING_LEVELS: Final = 6
+# Counting takes longer than all the rest, and a document that was edited is mostly the one that was counted before.
+COUNTS_KEPT: Final = 16_384
 PROSE: Final = ("paragraph", "heading", "UNKNOWN")
 
 
@@ -61,6 +64,7 @@ class StructureSplitter:
     count: Callable[[str], int]
     counted_by: str = "tokens"
     fingerprint: str = field(init=False)
+    _counted: Callable[[str], int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.target_tokens <= self.max_tokens:
@@ -70,6 +74,7 @@ class StructureSplitter:
             )
         words = f"structure/{SPLITTER_VERSION}/max={self.max_tokens}/target={self.target_tokens}/by={self.counted_by}"
         object.__setattr__(self, "fingerprint", words)
+        object.__setattr__(self, "_counted", lru_cache(maxsize=COUNTS_KEPT)(self.count))
 
     def split(self, blocks: Sequence[Any]) -> list[Chunk]:
         """The chunks in reading order, not named yet. `text` is the parsed text from `start` to `end`, verbatim."""
@@ -101,7 +106,7 @@ class StructureSplitter:
     def _block(self, block: Block, headings: Sequence[Block], text: str) -> Iterator[Unit]:
         """2: the units of one block; the headings before it belong to the first."""
         spans = self._spans(block, text)
-        size = sum(self.count(text[a:b]) for a, b in spans)
+        size = sum(self._counted(text[a:b]) for a, b in spans)
         start, end = spans[0]
         if headings and self._fits(text[headings[0].start : end]):
             yield self._unit((*headings, block), (headings[0].start, end), text, size)
@@ -125,7 +130,7 @@ class StructureSplitter:
     def _unit(self, blocks: tuple[Block, ...], span: Span, text: str, size: int | None = None) -> Unit:
         """A unit over a span. `size` is that of the whole block where the unit begins one."""
         own = text[span[0] : span[1]]
-        tokens = max(1, self.count(own))
+        tokens = max(1, self._counted(own))
         first = blocks[0]
         rank = -1
         if span[0] == first.start:
@@ -133,7 +138,7 @@ class StructureSplitter:
         return Unit(span[0], span[1], tokens, Mark(own, size or tokens, rank), blocks)
 
     def _fits(self, text: str) -> bool:
-        return len(text) <= self.max_tokens * CHARS_PER_TOKEN and self.count(text) <= self.max_tokens
+        return len(text) <= self.max_tokens * CHARS_PER_TOKEN and self._counted(text) <= self.max_tokens
 
     def _chunk(self, ordinal: int, units: Sequence[Unit], text: str) -> Chunk:
         own = text[units[0].start : units[-1].end]
@@ -144,7 +149,7 @@ class StructureSplitter:
             text=own,
             start=units[0].start,
             end=units[-1].end,
-            tokens=self.count(own),
+            tokens=self._counted(own),
             kind=kinds.pop() if len(kinds) == 1 else "paragraph",
             heading_path=_shared([block.heading_path for unit in units for block in unit.blocks]),
             page=units[0].blocks[0].page,

@@ -114,5 +114,5 @@ def test_when_there_is_a_step_then_there_is_a_page_of_it(journey: str, hop: Hop)
 
 
 def test_when_there_is_a_page_then_there_is_a_step() -> None:
-    pages = {path.stem for path in (ROOT / "docs" / "steps").glob("*.md")} - {"README", "index"}
+    pages = {path.stem for path in (ROOT / "docs" / "steps").glob("*.md")} - {"README"}
     assert pages == set(WORDS)

@@ -7,11 +7,12 @@ The steps are those of `processors/ingest`, index and view those of `adapters`. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from adapters.heads_view import MemoryHeads
 from adapters.memory import DictEmbeddingCache, ManualClock, MemoryIndex
-from processors.contract import Reject
+from processors.contract import Reject, Stop
 from processors.ingest.chunk import chunk
 from processors.ingest.embed import Embeddable, embed
 from processors.ingest.heads import NO_ACCESS_VERSION
@@ -147,11 +148,15 @@ class World:
         self.old_views = [*self.old_views[-2:], _copy(self.view)]
 
     def zombie_works(self, records: int, back: int) -> None:
-        """A zombie indexes what it read before it lost the partition; its transaction is fenced."""
+        """A zombie indexes what it read before it lost the partition; its transaction is fenced.
+
+        It pauses where objects that its old view lists are gone by now: to a zombie the index seems lost.
+        """
         if self.old_views:
             self.garbage_is_allowed = True
             start = max(0, self.committed - back)
-            self._indexed(self.old_views[-1], records, start)
+            with suppress(Stop):
+                self._indexed(self.old_views[-1], records, start)
 
     def apply(self) -> None:
         """The view follows the log of heads by one."""
