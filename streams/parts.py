@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib import metadata
-from typing import Any, Final
+from typing import Any
 
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
@@ -29,7 +29,7 @@ from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.capture import SourceMapping
 from processors.ingest.formats import Formats
 from processors.ingest.redact import RedactionPolicy
-from processors.measure.prices import Price, Prices
+from processors.measure.prices import LOCAL_PRICES, Prices
 from processors.ports import Embedder, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
@@ -39,13 +39,6 @@ from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.settings import Settings
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
-
-# What this machine's own model costs nobody; listed, so that a line says 0 and not "unpriced".
-OWN_MODELS: Final = (
-    Price("all-MiniLM-L6-v2", "tokens_in", 0),
-    Price("all-MiniLM-L6-v2", "seconds", 0),
-    Price("extractive", "seconds", 0),
-)
 
 
 class Parts:
@@ -193,10 +186,11 @@ class Parts:
         return FilePrompts()
 
     def _bar(self) -> AnswerBar:
-        return AnswerBar()
+        generate = self.settings.generate
+        return AnswerBar(support=generate.support_bar, confidence=generate.confidence_bar)
 
     def _prices(self) -> Prices:
-        return Prices("2026-11", OWN_MODELS)
+        return LOCAL_PRICES
 
     def _judge(self) -> EmbeddingJudge:
         return EmbeddingJudge(self.port("embedder"))
@@ -221,5 +215,7 @@ class Parts:
         generate = self.settings.generate
         if not generate.url:
             return ExtractiveWriter(self.port("ranker"))
-        options = ServerOptions(api_key=generate.api_key, timeout_s=generate.timeout_s)
+        options = ServerOptions(
+            api_key=generate.api_key, timeout_s=generate.timeout_s, salt_secret=generate.salt_secret
+        )
         return ModelWriter(OpenAICompatible(generate.url, generate.model, options), generate.max_tokens)

@@ -94,8 +94,15 @@ class Generate(Section):
     url: str = Field("", description="Base address of an OpenAI-compatible server; empty means extractive answers.")
     model: str = Field("", description="Model name sent to the server.")
     api_key: str = Field("", description="Secret: key sent as bearer token.", json_schema_extra={"secret": True})
+    salt_secret: str = Field(
+        "",
+        description="Secret: keeps tenants apart in the server's prefix cache (vLLM's cache_salt); empty sends none.",
+        json_schema_extra={"secret": True},
+    )
     max_tokens: int = Field(400, ge=1, description="Upper bound of an answer, in tokens.")
     timeout_s: float = Field(60.0, description="How long one generation may take, seconds.")
+    support_bar: float = Field(0.6, ge=0, le=1, description="A sentence that its sources support less is taken out.")
+    confidence_bar: float = Field(0.3, ge=0, le=1, description="An answer below it is withheld: not in the documents.")
 
 
 class Gateway(Section):

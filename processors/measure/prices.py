@@ -60,5 +60,12 @@ class Prices:
         return Charge(round(Fraction(quantity) * price / 1_000_000), self.version)
 
 
-# What runs on one's own machine has no price of its own: its tokens and seconds are counted all the same.
-LOCAL_PRICES: Final = Prices("local-1")
+# What runs on one's own machine has no price of its own: its tokens and seconds are counted all the same, at 0.
+LOCAL_PRICES: Final = Prices(
+    "local-1",
+    (
+        Price("all-minilm-l6-v2", "tokens_in", 0),
+        Price("all-minilm-l6-v2", "seconds", 0),
+        Price("maxsim-all-minilm-l6-v2", "seconds", 0),
+    ),
+)

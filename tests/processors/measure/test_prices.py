@@ -28,7 +28,8 @@ def test_when_charged_then_the_cost_is_exact_and_names_its_table(
 
 
 def test_when_the_table_is_empty_then_everything_is_counted_and_unpriced() -> None:
-    assert LOCAL_PRICES.charge("minilm", "tokens_in", 12) == Charge(0, "local-1+unpriced")
+    assert LOCAL_PRICES.charge("all-minilm-l6-v2", "tokens_in", 12) == Charge(0, "local-1")
+    assert LOCAL_PRICES.charge("somebody-elses", "tokens_in", 12) == Charge(0, "local-1+unpriced")
 
 
 @pytest.mark.parametrize(
