@@ -19,7 +19,7 @@ import numpy as np
 
 from adapters.errors import ClaimMissingError
 from adapters.judges import OverlapJudge
-from processors.answer.words import stem, stems
+from processors.answer.words import stem
 from processors.ports import Candidate, IndexObject, Vectors
 from schemas.envelope import Micros
 
@@ -206,8 +206,8 @@ class OverlapRanker:
 
     def score(self, question: str, texts: Sequence[str]) -> list[float]:
         """One score per text, from 0 to 1."""
-        asked = set(stems(question))
-        return [len(asked & set(stems(text))) / max(1, len(asked)) for text in texts]
+        asked = set(_stems(question))
+        return [len(asked & set(_stems(text))) / max(1, len(asked)) for text in texts]
 
 
 class ManualClock:

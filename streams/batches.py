@@ -43,6 +43,7 @@ BREATHING_S: Final = 0.02
 # The first abort is usually a rebalance and goes again at once; one after the other means that something is wrong.
 ABORT_BACKOFF_S: Final = 0.01
 ABORT_BACKOFF_MAX_S: Final = 2.0
+NOT_CAUGHT_UP: Final = -1
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class BatchHop:
             settings.kafka, f"{plan.group}-{settings.worker.slot}", plan.group, clock
         )
         self._held: list[Record] = []
-        self._caught_up = 0
+        self._caught_up = NOT_CAUGHT_UP
         self._committed_at = 0.0
         self._aborts = 0
 
@@ -204,6 +205,8 @@ class BatchHop:
     def _rewind(self) -> None:
         self._held.clear()
         self._intake.rewind()
+        # A commit whose answer was lost may have written what the views have not seen yet.
+        self._caught_up = NOT_CAUGHT_UP
 
 
 def _interruptible(stop: threading.Event) -> None:

@@ -5,6 +5,7 @@ Rebalance callbacks only note what happened: no pausing in them (librdkafka#5591
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,11 @@ LOOK_EVERY_S: Final = 1.0
 SEEK_TIMEOUT_S: Final = 5.0
 
 
+# A broker that restarts is back long before; the worker is started again where none is.
+GIVE_UP_AFTER_S: Final = 120.0
+ASK_AGAIN_S: Final = 0.2
+
+
 class IntakeError(StreamsError):
     """The consumer is broken for good; the worker ends, to be started again."""
 
@@ -42,6 +48,7 @@ class Intake:
         self._watchdog = Watchdog(worker.stall_s)
         self._looked = clock.monotonic()
         self._paused = False
+        self._pulse = threading.Event()
         config = consumer_config(
             kafka,
             group,
@@ -84,12 +91,19 @@ class Intake:
             self._apply(self._consumer.resume)
 
     def rewind(self) -> None:
-        """Reads again from the committed offsets of every partition that is ours."""
-        for place in self.ledger.places():
-            offset = self.ledger.resume_at(place)
+        """Reads again from the committed offsets of every partition that is ours.
+
+        The broker is asked, for a commit whose outcome is unknown may have happened: what we remember would then do its
+        batch a second time. Call it once the producer is aborted or replaced, so that nothing is pending any more.
+        """
+        for place, offset in self._committed().items():
+            epoch = self.ledger.epoch(place)
+            if epoch is not None and offset >= 0:
+                self.ledger.committed(place, offset, epoch)
+            resume = self.ledger.resume_at(place)
             self.ledger.rewind(place)
-            if offset is not None:
-                self._seek(place, offset)
+            if resume is not None:
+                self._seek(place, resume)
 
     def group_metadata(self) -> Any:
         return self._consumer.consumer_group_metadata()
@@ -161,6 +175,23 @@ class Intake:
             self._consumer.seek(TopicPartition(*place, offset))
         except KafkaException as error:
             _LOG.debug("seek.skipped", hop=self.hop, partition=place, reason=str(error))
+
+    def _committed(self) -> dict[Partition, int]:
+        """The group's offsets as the broker has them, stable ones only. Raises IntakeError where it stays away."""
+        give_up = self._clock.monotonic() + GIVE_UP_AFTER_S
+        while True:
+            mine = [TopicPartition(*place) for place in self.ledger.places()]
+            try:
+                found = self._consumer.committed(mine, timeout=SEEK_TIMEOUT_S) if mine else []
+                failed = next((each.error for each in found if each.error is not None), None)
+                if failed is None:
+                    return {(each.topic, each.partition): each.offset for each in found}
+            except KafkaException as error:
+                failed = error.args[0]
+            if self._clock.monotonic() > give_up:
+                raise IntakeError(f"the committed offsets of {self.hop!r} could not be read: {failed}")
+            _LOG.warning("offsets.waiting", hop=self.hop, reason=str(failed))
+            self._pulse.wait(ASK_AGAIN_S)
 
     def _positions(self) -> dict[Partition, tuple[int, int]]:
         mine = [TopicPartition(*place) for place in self.ledger.places()]

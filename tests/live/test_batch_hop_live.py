@@ -5,17 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from adapters.errors import IndexUnavailableError
+from adapters.host import SystemClock
 from headwater.local.broker import KafkaBroker
 from processors.contract import Reject
 from schemas.envelope import Event
 from schemas.measures import FeedbackGiven
 from streams.batches import BatchHop
 from streams.hop import Hop
+from streams.records import Outgoing
+from streams.transactions import AbortedError, TransactionalProducer
 from tests.streams.bench_hops import Bench, audit, copy, eventually, feedback, running, settings_for
 
 pytestmark = pytest.mark.live
@@ -150,6 +155,28 @@ def test_when_workers_join_and_leave_mid_batch_then_nothing_is_lost_or_doubled(k
     for key in range(50):
         mine = [int(comment) for comment in found if int(comment) % 50 == key]
         assert mine == sorted(mine)
+
+
+def test_when_a_commit_happened_but_its_answer_was_lost_then_the_batch_is_not_done_twice(kafka: KafkaBroker) -> None:
+    bench = Bench(kafka.bootstrap)
+
+    class AnswerLost(TransactionalProducer):
+        """Commits, then forgets that it did: what a connection does that dies between the two."""
+
+        lost = 0
+
+        def commit(self, outgoing: Iterable[Outgoing], offsets: Sequence[TopicPartition], group: Any) -> None:
+            super().commit(outgoing, offsets, group)
+            if self.lost < 3:
+                self.lost += 1
+                raise AbortedError("the answer was lost")
+
+    hop = bench.hop(BatchHop, [Hop((bench.source,), copy, (bench.middle,))], most_records=10)
+    hop._producer = AnswerLost(settings_for(kafka.bootstrap).kafka, bench.group, bench.group, SystemClock())
+    bench.put(*(feedback(n) for n in range(100)))
+    with running(hop):
+        assert bench.comments(bench.middle, 100) == [str(n) for n in range(100)]
+    assert hop._producer.lost == 3
 
 
 def test_when_a_zombie_of_the_same_slot_lives_then_its_commit_is_fenced(kafka: KafkaBroker) -> None:
