@@ -101,9 +101,11 @@ class BatchHop:
                 self._commit(batch, done)
                 self._aborts = 0
                 return
-        except AbortedError:
+        except AbortedError as error:
             self._aborts += 1
             stop.wait(min(ABORT_BACKOFF_S * 2**self._aborts, ABORT_BACKOFF_MAX_S))
+            if error.indefinite:
+                self._intake.reopen(str(error))
         self._rewind()
 
     def _collect(self) -> list[Record]:

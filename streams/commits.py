@@ -22,6 +22,8 @@ class _Assigned:
     next: int | None = None
     unfinished: dict[int, None] = field(default_factory=dict)
     """Delivered and not yet complete, in the order of delivery, which is the order of offsets."""
+    finished: set[int] = field(default_factory=set)
+    """Complete although something below is not: what a commit's metadata carries."""
 
 
 class OffsetLedger:
@@ -70,8 +72,9 @@ class OffsetLedger:
     def complete(self, place: Partition, offset: int, epoch: int) -> None:
         """A record is done with: its outputs are where they belong."""
         held = self._assigned.get(place)
-        if held is not None and held.epoch == epoch:
-            held.unfinished.pop(offset, None)
+        if held is not None and held.epoch == epoch and offset in held.unfinished:
+            del held.unfinished[offset]
+            held.finished.add(offset)
 
     def committable(self) -> dict[Partition, int]:
         """Per partition the highest offset that may be committed now, where that is news."""
@@ -83,11 +86,21 @@ class OffsetLedger:
                 news[place] = offset
         return news
 
+    def progress(self) -> dict[Partition, tuple[int, frozenset[int]]]:
+        """Per partition the offset that may be committed and the completed ones beyond it."""
+        known = {}
+        for place, held in self._assigned.items():
+            offset = self._contiguous(held)
+            if offset is not None:
+                known[place] = (offset, frozenset(done for done in held.finished if done > offset))
+        return known
+
     def committed(self, place: Partition, offset: int, epoch: int) -> None:
         """A commit was confirmed."""
         held = self._assigned.get(place)
         if held is not None and held.epoch == epoch:
             held.committed = max(offset, held.committed or 0)
+            held.finished = {known for known in held.finished if known >= held.committed}
 
     def resume_at(self, place: Partition) -> int | None:
         """Where to read again after a failure: the committed offset of this epoch, else its first delivered one."""
@@ -101,6 +114,7 @@ class OffsetLedger:
         held = self._assigned.get(place)
         if held is not None:
             held.unfinished.clear()
+            held.finished.clear()
             held.next = held.committed if held.committed is not None else held.first
 
     def unfinished(self, place: Partition | None = None) -> int:

@@ -9,6 +9,8 @@ StreamsError                  base of what this room raises
 ├── SettingsError             a setting is unknown or can't be used                       (settings.py)
 ├── JourneyError              hops that do not fit together, a step that is not there     (hop.py)
 ├── EvaluationError           labelled data that can't be used                            (evaluation.py)
+├── LetterMissingError        no dead letter lies where one was looked for                (letters.py)
+├── ReplayError               dead letters not confirmed as put back; run it again        (replaying.py)
 ├── AbortedError              a transaction did not happen; the batch is done again       (transactions.py)
 └── what ends a worker, to be started again: ProducerLostError (transactions.py), IntakeError (intake.py),
     StalledError (watchdog.py), FollowError (follow.py)

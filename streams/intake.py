@@ -18,19 +18,21 @@ from streams.clients import consumer_config
 from streams.commits import OffsetLedger
 from streams.errors import StreamsError
 from streams.records import Partition, Record
+from streams.runs import decode
 from streams.settings import Kafka, Worker
-from streams.watchdog import Watchdog
+from streams.watchdog import StalledError, Watchdog
 
 _LOG = structlog.get_logger(__name__)
 # Often enough to see a stall of half a minute, seldom enough to cost nothing.
 LOOK_EVERY_S: Final = 1.0
-# A rebalance callback or a commit may not hold up the poll loop for longer.
-SEEK_TIMEOUT_S: Final = 5.0
+# Long enough for a loaded coordinator, short enough that a member that must join again does so soon.
+ASK_TIMEOUT_S: Final = 2.0
 
 
-# A broker that restarts is back long before; the worker is started again where none is.
-GIVE_UP_AFTER_S: Final = 120.0
 ASK_AGAIN_S: Final = 0.2
+# A consumer is asked for a sign of life three times within the patience: one slow answer is no silence.
+SIGNS_OF_LIFE: Final = 3
+ASK_TIMES: Final = 4
 
 
 class IntakeError(StreamsError):
@@ -47,9 +49,13 @@ class Intake:
         self._clock = clock
         self._watchdog = Watchdog(worker.stall_s)
         self._looked = clock.monotonic()
+        self._heard = clock.monotonic()
         self._paused = False
-        self._pulse = threading.Event()
-        config = consumer_config(
+        self._fresh: set[Partition] = set()
+        self._done: dict[Partition, frozenset[int]] = {}
+        self._topics = list(topics)
+        self._patience_s = worker.stall_s
+        self._config = consumer_config(
             kafka,
             group,
             **{
@@ -58,10 +64,8 @@ class Intake:
                 **({"group.remote.assignor": "range"} if kafka.group_protocol == "consumer" else {}),
             },
         )
-        self._consumer: Any = Consumer(config)
-        self._consumer.subscribe(
-            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
-        )
+        self._consumer: Any = None
+        self._open()
 
     def read(self, most: int, wait_s: float) -> list[Record]:
         """Up to `most` records: waits for the first, then takes what is there (`consume` alone would wait for all)."""
@@ -96,10 +100,10 @@ class Intake:
         The broker is asked, for a commit whose outcome is unknown may have happened: what we remember would then do its
         batch a second time. Call it once the producer is aborted or replaced, so that nothing is pending any more.
         """
-        for place, offset in self._committed().items():
+        for place, known in self._committed().items():
             epoch = self.ledger.epoch(place)
-            if epoch is not None and offset >= 0:
-                self.ledger.committed(place, offset, epoch)
+            if epoch is not None and known.offset >= 0:
+                self.ledger.committed(place, known.offset, epoch)
             resume = self.ledger.resume_at(place)
             self.ledger.rewind(place)
             if resume is not None:
@@ -118,19 +122,62 @@ class Intake:
             self._consumer.commit(offsets=list(offsets), asynchronous=False)
 
     def watch(self) -> None:
-        """Looks for stalls once a second, and seeks again what stands still. Raises StalledError."""
+        """Looks for stalls once a second: seeks again what stands still, and begins again where that did not help."""
         now = self._clock.monotonic()
         if now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
+        if now - self._heard > self._patience_s / SIGNS_OF_LIFE and not self._hears(now):
+            return
         positions = self._positions()
         metrics.LAG.labels(self.hop).set(sum(max(0, end - at) for at, end in positions.values()))
         if self._paused:
             return
-        for place in self._watchdog.look(positions, now):
+        try:
+            standing = self._watchdog.look(positions, now)
+        except StalledError as error:
+            self.reopen(str(error))
+            return
+        for place in standing:
             metrics.STALLS.labels(self.hop).inc()
             _LOG.warning("partition.stalled", hop=self.hop, topic=place[0], partition=place[1])
             self._seek(place, positions[place][0])
+
+    def reopen(self, reason: str) -> None:
+        """Begins again with a new consumer, which reads from the committed offsets.
+
+        One whose broker vanished from the metadata for a moment may never speak to it again (librdkafka#5511): it
+        neither fetches nor answers, and says nothing. The old one leaves the group by itself, or is timed out there.
+        """
+        metrics.STALLS.labels(self.hop).inc()
+        _LOG.warning("consumer.replaced", hop=self.hop, reason=reason)
+        threading.Thread(target=self._consumer.close, name="left consumer", daemon=True).start()
+        for place in self.ledger.places():
+            self.ledger.revoke(place)
+        self._fresh.clear()
+        self._done.clear()
+        self._watchdog = Watchdog(self._patience_s)
+        self._open()
+
+    def _open(self) -> None:
+        self._consumer = Consumer(self._config)
+        self._consumer.subscribe(
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def _hears(self, now: float) -> bool:
+        """Whether the brokers answer this consumer. One that they do not answer for the whole patience is replaced."""
+        place = next(iter(self.ledger.places()), None)
+        try:
+            if place is not None:
+                self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=LOOK_EVERY_S)
+            self._heard = now
+        except KafkaException as error:
+            if now - self._heard > self._patience_s:
+                self._heard = now
+                self.reopen(f"no broker answered for {self._patience_s:g} s: {error.args[0]}")
+            return False
+        return True
 
     def close(self) -> None:
         """Leaves the group."""
@@ -147,19 +194,31 @@ class Intake:
         epoch = self.ledger.epoch(place)
         if epoch is None:
             return None
+        if self._fresh:
+            self._recall()
         self.ledger.deliver(place, message.offset())
+        if message.offset() in self._done.get(place, ()):
+            self.ledger.complete(place, message.offset(), epoch)
+            return None
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
         return Record(place[0], place[1], message.offset(), message.key(), message.value(), headers, epoch)
 
-    def _on_assign(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
         for partition in partitions:
             self.ledger.assign((partition.topic, partition.partition))
+            self._fresh.add((partition.topic, partition.partition))
         self.assignments += 1
         _LOG.info("partitions.assigned", hop=self.hop, partitions=_names(partitions))
 
-    def _on_revoke(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
         for partition in partitions:
             self.ledger.revoke((partition.topic, partition.partition))
+            self._fresh.discard((partition.topic, partition.partition))
+            self._done.pop((partition.topic, partition.partition), None)
         _LOG.info("partitions.revoked", hop=self.hop, partitions=_names(partitions))
 
     def _apply(self, act: Any) -> None:
@@ -176,22 +235,47 @@ class Intake:
         except KafkaException as error:
             _LOG.debug("seek.skipped", hop=self.hop, partition=place, reason=str(error))
 
-    def _committed(self) -> dict[Partition, int]:
-        """The group's offsets as the broker has them, stable ones only. Raises IntakeError where it stays away."""
-        give_up = self._clock.monotonic() + GIVE_UP_AFTER_S
-        while True:
-            mine = [TopicPartition(*place) for place in self.ledger.places()]
+    def _recall(self) -> None:
+        """Learns what a predecessor completed beyond its commits: those records are passed over.
+
+        Where the broker does not say, they are done again, which is harmless: this is a saving, no guarantee.
+        """
+        try:
+            found = self._ask_committed()
+        except KafkaException as error:
+            _LOG.warning("offsets.unknown", hop=self.hop, reason=str(error.args[0]))
+            found = {}
+        for place, known in found.items():
+            if place in self._fresh and known.offset >= 0:
+                self._done[place] = decode(known.offset, known.metadata)
+        self._fresh.clear()
+
+    def _committed(self) -> dict[Partition, TopicPartition]:
+        """The group's offsets as the broker has them, stable ones only; none, and a new consumer, where it can't say.
+
+        Between two tries it polls: a member that lost its place in the group gets no answer before it has joined again,
+        which takes a poll. What comes in meanwhile is only counted as delivered, since the caller seeks back before it.
+        """
+        for _ in range(ASK_TIMES):
             try:
-                found = self._consumer.committed(mine, timeout=SEEK_TIMEOUT_S) if mine else []
-                failed = next((each.error for each in found if each.error is not None), None)
-                if failed is None:
-                    return {(each.topic, each.partition): each.offset for each in found}
+                return self._ask_committed()
             except KafkaException as error:
-                failed = error.args[0]
-            if self._clock.monotonic() > give_up:
-                raise IntakeError(f"the committed offsets of {self.hop!r} could not be read: {failed}")
-            _LOG.warning("offsets.waiting", hop=self.hop, reason=str(failed))
-            self._pulse.wait(ASK_AGAIN_S)
+                _LOG.warning("offsets.waiting", hop=self.hop, reason=str(error.args[0]))
+            message = self._consumer.poll(ASK_AGAIN_S)
+            if message is not None and message.error() is None:
+                place = (message.topic(), message.partition())
+                if self.ledger.epoch(place) is not None:
+                    self.ledger.deliver(place, message.offset())
+        self.reopen("the committed offsets could not be read")
+        return {}
+
+    def _ask_committed(self) -> dict[Partition, TopicPartition]:
+        mine = [TopicPartition(*place) for place in self.ledger.places()]
+        found = self._consumer.committed(mine, timeout=ASK_TIMEOUT_S) if mine else []
+        for each in found:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        return {(each.topic, each.partition): each for each in found}
 
     def _positions(self) -> dict[Partition, tuple[int, int]]:
         mine = [TopicPartition(*place) for place in self.ledger.places()]

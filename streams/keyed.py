@@ -6,7 +6,8 @@ The way of a record:
 3. Each fused step runs in turn: synchronous ones in a pool of threads, streaming ones in the loop. What a step emits is
    produced at once.
 4. The record is complete when the delivery reports of all its outputs are good.
-5. The poll thread commits, without waiting, the highest offset below which nothing is unfinished.
+5. The poll thread commits, without waiting, the highest offset below which nothing is unfinished; what is complete
+   beyond it goes into the commit's metadata, and is passed over after a restart.
 6. Too much in flight, or a dependency away: fetching is paused, polling goes on.
 7. Stop: read nothing more, finish what is in flight within the grace, commit, leave the group.
 """
@@ -32,9 +33,10 @@ from streams.clients import producer_config
 from streams.errors import ClusterUnavailableError, DeliveryError, TopicMissingError
 from streams.intake import Intake
 from streams.pipeline import BoundHop
-from streams.records import Inbound, Outgoing, Processed, Record
+from streams.records import Inbound, Outgoing, Partition, Processed, Record
 from streams.retries import GivenUp, as_stop
 from streams.routing import Router, send
+from streams.runs import encode
 from streams.settings import Settings
 
 _LOG = structlog.get_logger(__name__)
@@ -69,6 +71,7 @@ class KeyedHop:
         self._waiting = 0
         self._failed: BaseException | None = None
         self._committed_at = 0.0
+        self._said: dict[Partition, tuple[int, frozenset[int]]] = {}
         self._intake: Intake
         self._producer: Any = None
         self._router: Any = None
@@ -124,12 +127,16 @@ class KeyedHop:
             return
         self._committed_at = self._clock.monotonic()
         with self._lock:
-            news = self._intake.ledger.committable()
-            for place, offset in news.items():
+            progress = self._intake.ledger.progress()
+            for place, (offset, _) in progress.items():
                 epoch = self._intake.ledger.epoch(place)
                 if epoch is not None:
                     self._intake.ledger.committed(place, offset, epoch)
-        offsets = [TopicPartition(*place, offset) for place, offset in news.items()]
+        news = {place: known for place, known in progress.items() if self._said.get(place) != known}
+        self._said = progress
+        offsets = [
+            TopicPartition(*place, offset, metadata=encode(offset, beyond)) for place, (offset, beyond) in news.items()
+        ]
         if not offsets:
             return
         try:

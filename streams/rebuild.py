@@ -18,6 +18,7 @@ import structlog
 from processors.contract import Reject
 from processors.ingest.chunk import chunk
 from processors.ingest.embed import embed
+from processors.ingest.planning import index_object
 from processors.ports import Index, IndexObject
 from schemas.documents import ChunkCreated, ChunkEmbedded, DocumentHead, DocumentRedacted
 
@@ -74,18 +75,4 @@ def _objects(ports: Ports, document: DocumentRedacted, head: DocumentHead) -> It
             continue
         for event in outputs:
             if isinstance(event, ChunkEmbedded):
-                yield _object(event, ids[event.chunk.name], head)
-
-
-def _object(event: ChunkEmbedded, object_id: str, head: DocumentHead) -> IndexObject:
-    return IndexObject(
-        object_id=object_id,
-        tenant=event.tenant,
-        document=event.document,
-        version=event.version,
-        title=event.title,
-        source_uri=event.source_uri,
-        access=head.access,
-        chunk=event.chunk,
-        vector=event.vector,
-    )
+                yield index_object(event, ids[event.chunk.name], head.access)

@@ -56,7 +56,14 @@ GRACE_S: Final = 1.0
 
 
 class AbortedError(StreamsError):
-    """The transaction did not happen: rewind to the committed offsets and do the batch again."""
+    """The transaction did not happen, or nobody knows: go back to the committed offsets and do the batch again.
+
+    `indefinite` says that a broker was away: the consumer beside the producer has lost touch too.
+    """
+
+    def __init__(self, reason: str, indefinite: bool = False) -> None:
+        super().__init__(reason)
+        self.indefinite = indefinite
 
 
 class ProducerLostError(StreamsError):
@@ -132,10 +139,9 @@ class TransactionalProducer:
             self._until(deadline, self._producer.commit_transaction)
         except StuckError as error:
             self._abandon(error)
-            raise AbortedError(str(error)) from error
+            raise AbortedError(str(error), indefinite=True) from error
         except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
-            self._undo(error)
-            raise AbortedError(str(error)) from error
+            raise AbortedError(str(error), indefinite=self._undo(error)) from error
         self._producer.poll(0)
 
     def close(self) -> None:
@@ -191,21 +197,23 @@ class TransactionalProducer:
                 if not error.args[0].retriable() or self._clock.monotonic() > deadline:
                     raise
 
-    def _undo(self, error: Exception) -> None:
+    def _undo(self, error: Exception) -> bool:
+        """Aborts, or replaces the producer; says whether the outcome had been indefinite."""
         metrics.ABORTS.labels(self._hop).inc()
         kafka_error = error.args[0] if isinstance(error, KafkaException) else None
         _LOG.warning("transaction.aborted", hop=self._hop, reason=str(kafka_error or error))
         if kafka_error is not None and kafka_error.fatal():
             self._recycle(str(kafka_error))
-            return
+            return False
         try:
             self._producer.abort_transaction(self._kafka.transaction_timeout_ms / 1000)
             self._producer.poll(0)
         except KafkaException as failed:
             self._recycle(str(failed.args[0]))
-            return
+            return True
         if kafka_error is not None and kafka_error.code() in _INDEFINITE:
             self._disturbed = True
+        return self._disturbed
 
     def _recycle(self, reason: str) -> None:
         metrics.RECYCLES.labels(self._hop).inc()

@@ -12,6 +12,7 @@ from headwater.cli import (
     ask,
     config,
     demo,
+    dlq,
     doctor,
     eval,
     gateway,
@@ -29,7 +30,7 @@ from headwater.cli.exits import INTERRUPTED, code_of, say
 __all__ = ["app", "main"]
 
 # In the order in which a newcomer needs them.
-PARTS: Final = (demo, local, ask, publish, watch, tail, trace, topics, run, gateway, config, doctor, eval, render)
+PARTS: Final = (demo, local, ask, publish, watch, tail, trace, topics, dlq, run, gateway, config, doctor, eval, render)
 
 app = typer.Typer(
     name="headwater",

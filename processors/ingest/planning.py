@@ -29,7 +29,7 @@ from schemas.documents import (
 )
 from schemas.envelope import Event, Version
 
-__all__ = ["Held", "Indexable", "Plan"]
+__all__ = ["Held", "Indexable", "Plan", "index_object"]
 
 Indexable = ChunkEmbedded | DocumentChunked | DocumentDeleted | AccessChanged
 Place = tuple[str, str]
@@ -113,7 +113,7 @@ class Plan:
         if chosen is None and (old is None or event.version > old.version):
             chosen = object_id(event.tenant, event.document, event.chunk.name, event.version)
         if chosen is not None:
-            self.objects[event.tenant, chosen] = _object(event, chosen, access)
+            self.objects[event.tenant, chosen] = index_object(event, chosen, access)
         return []
 
     def _manifest(self, position: int, event: DocumentChunked, old: DocumentHead | None) -> list[Event] | Reject:
@@ -161,7 +161,8 @@ def _wrong_vector(event: ChunkEmbedded) -> str | None:
     return None
 
 
-def _object(event: ChunkEmbedded, chosen: str, access: tuple[str, ...]) -> IndexObject:
+def index_object(event: ChunkEmbedded, chosen: str, access: tuple[str, ...]) -> IndexObject:
+    """A chunk as the index will hold it, under the id and the access hint that its document's head says."""
     return IndexObject(
         object_id=chosen,
         tenant=event.tenant,

@@ -49,8 +49,9 @@ def test_when_one_key_hangs_then_the_others_finish_and_it_comes_again_after_a_re
         assert Counter(bench.comments(bench.middle, 19)) == Counter(str(n) for n in range(20) if n != 3)
     hang = False
     with running(bench.hop(KeyedHop, hops)):
-        found = set(bench.comments(bench.middle, 36))
-    assert "3" in found
+        found = Counter(bench.comments(bench.middle, 20))
+    # What was finished beyond the stuck record stands in the commit's metadata: nobody pays for it twice.
+    assert found == Counter(str(n) for n in range(20))
 
 
 def test_when_all_is_done_then_a_restart_does_nothing_again(kafka: KafkaBroker) -> None:

@@ -169,6 +169,12 @@ class LedgerMachine(RuleBasedStateMachine):
             assert not running or offset <= min(running)
             assert offset <= (log.handed[-1] + 1 if log.handed else 0)
 
+    @invariant()
+    def names_exactly_what_is_finished_beyond_the_commit_point(self) -> None:
+        for place, (offset, beyond) in self.ledger.progress().items():
+            log = self.logs[place]
+            assert beyond == {done for done in log.finished if done > offset}
+
 
 TestLedger = LedgerMachine.TestCase
 
