@@ -252,7 +252,7 @@ def test_when_the_cluster_refuses_a_letter_then_its_parcel_stays_and_others_can_
     others = Choice(frozenset({(0, 0), (0, 2)}), to=ACCESS_CHANGED.name, superseded=True)
     assert replayed(own, bench.source.dead_letters, others) == ["", ""]
     before = f"replayed before, to {ACCESS_CHANGED.name}"
-    assert replayed(own, bench.source.dead_letters) == [before, "", before]
+    assert sorted(replayed(own, bench.source.dead_letters)) == ["", before, before]
     assert [message.value() for message in bench.read(bench.source.name, 1)] == [b"v1"]
 
 
