@@ -131,14 +131,19 @@ class Reader:
                     yield self._reading(message)
 
     def _bounds(self, topic: str, only: int | None) -> dict[Place, tuple[int, int]]:
-        partitions = [p for p in self._partitions(topic) if only is None or p == only]
-        try:
-            return {
-                (topic, p): self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=self._deadline_s)
-                for p in partitions
-            }
-        except KafkaException as error:
-            raise self._away(topic, error.args[0].str()) from error
+        """First and next offsets. A broker that just came back has partitions without a leader: it is asked again."""
+        until = self._clock.monotonic() + self._deadline_s
+        while True:
+            try:
+                return {
+                    (topic, p): self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=self._deadline_s)
+                    for p in self._partitions(topic)
+                    if only is None or p == only
+                }
+            except KafkaException as error:
+                if self._clock.monotonic() > until:
+                    raise self._away(topic, error.args[0].str()) from error
+                threading.Event().wait(_POLL_S)
 
     def _partitions(self, topic: str) -> list[int]:
         try:

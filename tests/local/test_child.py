@@ -93,6 +93,8 @@ def test_when_paused_then_stop_still_ends_it_cleanly(start: Start) -> None:
 def test_when_the_number_was_given_to_another_process_then_that_one_is_left_alone(start: Start) -> None:
     child = start("sleep", "60")
     child.kill()
+    # Start times are counted in hundredths of a second: a number can't come round again within one.
+    time.sleep(0.05)
     bystander = subprocess.Popen(["sleep", "60"])
     try:
         old = json.loads(child.pid_path.read_text())
