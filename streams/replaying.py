@@ -33,8 +33,8 @@ _POLL_S: Final = 0.1
 # A parcel is far from the transaction's timeout and from the producer's queue.
 _PARCEL: Final = 100
 _PARCEL_BYTES: Final = 8_000_000
-# A producer that learned in the background that it is fenced says only _FATAL at the next call: nothing else is fatal to
-# one that has begun its transaction.
+# A producer that learned in the background that it is fenced says only _FATAL at the next call: nothing else is fatal
+# to one that has begun its transaction.
 _FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError._FATAL, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 )
