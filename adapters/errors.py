@@ -7,7 +7,6 @@ AdapterError
 │   ├── RegistryUnavailableError
 │   └── HeadsClosedError      the view of heads is being rebuilt
 ├── ClaimMissingError         a claim-checked body is not where its event says
-├── UnknownSchemaError        a schema id that the registry does not know
 └── MissingExtraError         a package of an extra is not installed
 """
 
@@ -40,10 +39,6 @@ class HeadsClosedError(UnavailableError):
 
 class ClaimMissingError(AdapterError):
     """A claim-checked body is missing, or is not what its hash says."""
-
-
-class UnknownSchemaError(AdapterError):
-    """The registry has no schema of this id."""
 
 
 class MissingExtraError(AdapterError):

@@ -12,8 +12,9 @@ StreamsError                  base of what this room raises
 ├── LetterMissingError        no dead letter lies where one was looked for                (letters.py)
 ├── ReplayError               dead letters not confirmed as put back; run it again        (replaying.py)
 ├── AbortedError              a transaction did not happen; the batch is done again       (transactions.py)
+├── StalledError              a partition stands still for good; its consumer is replaced  (watchdog.py)
 └── what ends a worker, to be started again: ProducerLostError (transactions.py), IntakeError (intake.py),
-    StalledError (watchdog.py), FollowError (follow.py)
+    FollowError (follow.py)
 """
 
 from __future__ import annotations
