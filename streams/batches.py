@@ -1,5 +1,7 @@
 """BatchHop: exactly once between topics, batch by batch, each with its offsets in one transaction.
 
+Where a plan does without transactions (`exactly_once=False`) results are delivered first, then offsets are committed.
+
 The way of a batch:
 1. Open: model and clients are loaded already; make the producer, join the group.
 2. Collect: poll, then drain. Under backlog wait until a transaction's breathing space is over, so that batches grow.
@@ -14,6 +16,7 @@ The way of a batch:
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunningError
@@ -26,12 +29,14 @@ from confluent_kafka import TopicPartition
 from processors.contract import Stop
 from processors.ports import Clock
 from streams import metrics
+from streams.deliveries import PlainProducer
 from streams.follow import Follower
 from streams.intake import Intake
 from streams.pipeline import Pipeline
 from streams.records import Outgoing, Partition, Processed, Record
 from streams.retries import as_stop
 from streams.settings import Settings
+from streams.sweeping import Reach
 from streams.transactions import AbortedError, TransactionalProducer
 
 _LOG = structlog.get_logger(__name__)
@@ -44,6 +49,7 @@ BREATHING_S: Final = 0.02
 ABORT_BACKOFF_S: Final = 0.01
 ABORT_BACKOFF_MAX_S: Final = 2.0
 NOT_CAUGHT_UP: Final = -1
+NEVER: Final = -1
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class HopPlan:
     group: str
     pipeline: Pipeline
     followers: tuple[Follower, ...] = ()
-    most_records: int = 500
+    most_records: int = 2_000
+    exactly_once: bool = True
 
 
 class BatchHop:
@@ -66,13 +73,19 @@ class BatchHop:
         self._settings = settings
         self._clock = clock
         self._intake: Intake
-        self._producer = TransactionalProducer(
-            settings.kafka, f"{plan.group}-{settings.worker.slot}", plan.group, clock
-        )
+        self._producer = self._new_producer()
         self._held: list[Record] = []
         self._caught_up = NOT_CAUGHT_UP
         self._committed_at = 0.0
         self._aborts = 0
+        self._replaced = 0
+
+    def _new_producer(self) -> TransactionalProducer | PlainProducer:
+        plan, kafka = self._plan, self._settings.kafka
+        if not plan.exactly_once:
+            return PlainProducer(kafka, plan.group, lambda offsets: self._intake.commit(offsets), self._clock)
+        reach = Reach(plan.group, plan.pipeline.reads[0].name, plan.pipeline.outputs)
+        return TransactionalProducer(kafka, f"{plan.group}-{self._settings.worker.slot}", reach, self._clock)
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Raises what only a restart can heal."""
@@ -91,6 +104,7 @@ class BatchHop:
     def _turn(self, handler: ThreadPoolExecutor, stop: threading.Event) -> None:
         batch = self._collect()
         self._intake.watch()
+        self._renew_after_replacement()
         if not batch:
             return
         metrics.RECORDS.labels(self.name).inc(len(batch))
@@ -101,19 +115,30 @@ class BatchHop:
                 self._commit(batch, done)
                 self._aborts = 0
                 return
-        except AbortedError as error:
+        except AbortedError:
             self._aborts += 1
             stop.wait(min(ABORT_BACKOFF_S * 2**self._aborts, ABORT_BACKOFF_MAX_S))
-            if error.indefinite:
-                self._intake.reopen(str(error))
         self._rewind()
+
+    def _renew_after_replacement(self) -> None:
+        """A consumer that got no offsets may have waited for a transaction that only a new producer can close."""
+        if self._replaced != self._intake.replaced:
+            self._replaced = self._intake.replaced
+            self._producer.renew("the consumer was replaced")
+            self._rewind()
 
     def _collect(self) -> list[Record]:
         held, self._held = self._held, []
+        since = self._intake.revocations if not held else NEVER
         batch = held or self._intake.read(self._plan.most_records, POLL_S)
+        if not self._plan.exactly_once:
+            return batch if self._intake.still_ours(batch, since) else self._current(batch)
         spare = BREATHING_S - (self._clock.monotonic() - self._committed_at)
         if batch and spare > 0 and len(batch) < self._plan.most_records:
             batch += self._intake.more(self._plan.most_records - len(batch), spare)
+        return batch if self._intake.still_ours(batch, since) else self._current(batch)
+
+    def _current(self, batch: list[Record]) -> list[Record]:
         return [record for record in batch if self._intake.current(record)]
 
     def _handle(self, handler: ThreadPoolExecutor, batch: list[Record], stop: threading.Event) -> Processed | None:
@@ -201,8 +226,8 @@ class BatchHop:
 
     def _count(self, outgoing: Sequence[Outgoing], done: Processed) -> None:
         metrics.DEAD_LETTERS.labels(self.name).inc(len(done.rejected))
-        for out in outgoing:
-            metrics.EVENTS.labels(self.name, out.topic).inc()
+        for topic, count in Counter([out.topic for out in outgoing]).items():
+            metrics.EVENTS.labels(self.name, topic).inc(count)
 
     def _rewind(self) -> None:
         self._held.clear()

@@ -129,8 +129,9 @@ class OffsetLedger:
         held = self._assigned.get(place)
         if held is None or not held.unfinished or held.next is None:
             return 0
-        return held.next - min(held.unfinished)
+        return held.next - next(iter(held.unfinished))
 
     @staticmethod
     def _contiguous(held: _Assigned) -> int | None:
-        return min(held.unfinished) if held.unfinished else held.next
+        # Delivered in the order of offsets, so the first that is unfinished is the lowest.
+        return next(iter(held.unfinished)) if held.unfinished else held.next

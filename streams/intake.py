@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from processors.ports import Clock
+from schemas.failures import Headers
 from streams import metrics
 from streams.clients import consumer_config
 from streams.commits import OffsetLedger
@@ -29,6 +30,7 @@ LOOK_EVERY_S: Final = 1.0
 ASK_TIMEOUT_S: Final = 2.0
 
 
+FULL_QUEUE_BACKOFF_MS: Final = 5
 ASK_AGAIN_S: Final = 0.2
 # A consumer is asked for a sign of life three times within the patience: one slow answer is no silence.
 SIGNS_OF_LIFE: Final = 3
@@ -48,6 +50,8 @@ class Intake:
         self.assignments = 0
         self._clock = clock
         self._watchdog = Watchdog(worker.stall_s)
+        self.revocations = 0
+        self.replaced = 0
         self._looked = clock.monotonic()
         self._heard = clock.monotonic()
         self._paused = False
@@ -60,6 +64,8 @@ class Intake:
             group,
             **{
                 "queued.max.messages.kbytes": worker.queue_kbytes,
+                # A full queue is asked about again after a second by default: it would be empty most of that time.
+                "fetch.queue.backoff.ms": FULL_QUEUE_BACKOFF_MS,
                 "isolation.level": "read_committed",
                 **({"group.remote.assignor": "range"} if kafka.group_protocol == "consumer" else {}),
             },
@@ -72,17 +78,19 @@ class Intake:
         first = self._consumer.poll(wait_s)
         if first is None:
             return []
-        messages = [first, *(self._consumer.consume(most - 1, 0) if most > 1 else ())]
-        return [record for message in messages if (record := self._record(message)) is not None]
+        return self._records([first, *(self._consumer.consume(most - 1, 0) if most > 1 else ())])
 
     def more(self, most: int, wait_s: float) -> list[Record]:
         """What else arrives within `wait_s`, to fill a batch under backlog."""
-        messages = self._consumer.consume(most, wait_s)
-        return [record for message in messages if (record := self._record(message)) is not None]
+        return self._records(self._consumer.consume(most, wait_s))
 
     def current(self, record: Record) -> bool:
         """Whether the record was read in the present assignment of its partition."""
-        return self.ledger.epoch(record.place) == record.epoch
+        return self.ledger.epoch((record.topic, record.partition)) == record.epoch
+
+    def still_ours(self, records: list[Record], since: int) -> bool:
+        """Whether nothing was taken away since `revocations` was `since`: then each record is current."""
+        return since == self.revocations or all(map(self.current, records))
 
     def pause(self) -> None:
         """Stops fetching, while polling goes on. Do it again after every assignment: new partitions come unpaused."""
@@ -149,7 +157,9 @@ class Intake:
         One whose broker vanished from the metadata for a moment may never speak to it again (librdkafka#5511): it
         neither fetches nor answers, and says nothing. The old one leaves the group by itself, or is timed out there.
         """
-        metrics.STALLS.labels(self.hop).inc()
+        self.replaced += 1
+        self.revocations += 1
+        metrics.REPLACED.labels(self.hop).inc()
         _LOG.warning("consumer.replaced", hop=self.hop, reason=reason)
         threading.Thread(target=self._consumer.close, name="left consumer", daemon=True).start()
         for place in self.ledger.places():
@@ -166,11 +176,15 @@ class Intake:
         )
 
     def _hears(self, now: float) -> bool:
-        """Whether the brokers answer this consumer. One that they do not answer for the whole patience is replaced."""
+        """Whether the brokers answer this consumer. One that they do not answer for the whole patience is replaced.
+
+        Both are asked: who has the records, and who keeps the group's offsets; without these nothing is ever fetched.
+        """
         place = next(iter(self.ledger.places()), None)
         try:
             if place is not None:
                 self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=LOOK_EVERY_S)
+                self._consumer.committed([TopicPartition(*place)], timeout=LOOK_EVERY_S)
             self._heard = now
         except KafkaException as error:
             if now - self._heard > self._patience_s:
@@ -183,25 +197,30 @@ class Intake:
         """Leaves the group."""
         self._consumer.close()
 
-    def _record(self, message: Message) -> Record | None:
-        error = message.error()
-        if error is not None:
-            # A fatal error comes out of poll() with code _FATAL while its fatal() says False (librdkafka 2.16).
-            if error.fatal() or error.code() == KafkaError._FATAL:
-                raise IntakeError(f"the consumer of {self.hop!r} is broken: {error}")
-            return None
-        place = (message.topic(), message.partition())
-        epoch = self.ledger.epoch(place)
-        if epoch is None:
-            return None
-        if self._fresh:
+    def _records(self, messages: Sequence[Message]) -> list[Record]:
+        """Messages as records of the present assignment, each counted as delivered; repeats are passed over."""
+        if self._fresh and messages:
             self._recall()
-        self.ledger.deliver(place, message.offset())
-        if message.offset() in self._done.get(place, ()):
-            self.ledger.complete(place, message.offset(), epoch)
-            return None
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
-        return Record(place[0], place[1], message.offset(), message.key(), message.value(), headers, epoch)
+        ledger, done, found = self.ledger, self._done, list[Record]()
+        for message in messages:
+            if (error := message.error()) is not None:
+                self._fail_if_fatal(error)
+                continue
+            place, offset = (message.topic(), message.partition()), message.offset()
+            if (epoch := ledger.epoch(place)) is None:
+                continue
+            ledger.deliver(place, offset)
+            if done and offset in done.get(place, ()):
+                metrics.PASSED_OVER.labels(self.hop).inc()
+                ledger.complete(place, offset, epoch)
+                continue
+            found.append(Record(*place, offset, message.key(), message.value(), _headers(message), epoch))
+        return found
+
+    def _fail_if_fatal(self, error: KafkaError) -> None:
+        # A fatal error comes out of poll() with code _FATAL while its fatal() says False (librdkafka 2.16).
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            raise IntakeError(f"the consumer of {self.hop!r} is broken: {error}")
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
@@ -215,6 +234,7 @@ class Intake:
     def _on_revoke(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
             return
+        self.revocations += 1
         for partition in partitions:
             self.ledger.revoke((partition.topic, partition.partition))
             self._fresh.discard((partition.topic, partition.partition))
@@ -285,6 +305,11 @@ class Intake:
             if at.offset >= 0 and end is not None and end[1] >= 0:
                 found[(at.topic, at.partition)] = (at.offset, end[1])
         return found
+
+
+def _headers(message: Message) -> Headers:
+    found = message.headers()
+    return tuple([(name, value or b"") for name, value in found]) if found else ()
 
 
 def _names(partitions: Iterable[TopicPartition]) -> list[str]:

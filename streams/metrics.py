@@ -29,7 +29,25 @@ RECYCLES: Final = Counter("headwater_hop_producer_recycles_total", "Producers re
 PAUSED_SECONDS: Final = Counter("headwater_hop_paused_seconds_total", "Time spent waiting for a dependency.", ["hop"])
 PAUSED: Final = Gauge("headwater_hop_paused", "1 while the hop waits for a dependency.", ["hop"])
 LAG: Final = Gauge("headwater_hop_lag_records", "Records not yet read, by position.", ["hop"])
+IN_FLIGHT: Final = Gauge("headwater_hop_in_flight_records", "Records read and not yet committed.", ["hop"])
+IN_FLIGHT_BYTES: Final = Gauge("headwater_hop_in_flight_bytes", "Bytes of the records in flight.", ["hop"])
+COMMIT_AGE: Final = Gauge(
+    "headwater_hop_commit_age_seconds", "Since the last commit, while a record is in flight; else 0.", ["hop"]
+)
+PARTITIONS: Final = Gauge("headwater_hop_partitions", "Partitions assigned to this worker.", ["hop"])
+REBALANCES: Final = Counter("headwater_hop_rebalances_total", "Assignments received from the group.", ["hop"])
+REBALANCE_SECONDS: Final = Histogram(
+    "headwater_hop_rebalance_seconds", "From losing partitions to the next assignment.", ["hop"], buckets=_SECONDS
+)
 STALLS: Final = Counter("headwater_hop_stalls_total", "Partitions found standing still and sought again.", ["hop"])
+REPLACED: Final = Counter(
+    "headwater_hop_consumers_replaced_total", "Consumers given up and begun anew, since seeking did not help.", ["hop"]
+)
+RETRIES: Final = Counter("headwater_hop_retries_total", "Further attempts at a record that failed alone.", ["hop"])
+PARKED: Final = Gauge("headwater_hop_parked_keys", "Keys whose records wait in order in a retry topic.", ["hop"])
+PASSED_OVER: Final = Counter(
+    "headwater_hop_passed_over_total", "Records that somebody had completed already, passed over.", ["hop"]
+)
 EXPIRED: Final = Counter(
     "headwater_hop_expired_total", "Records answered by the hop's guard, not by its step.", ["hop"]
 )

@@ -20,6 +20,7 @@ from schemas.measures import FeedbackGiven
 from streams.batches import BatchHop
 from streams.hop import Hop
 from streams.records import Outgoing
+from streams.sweeping import Reach
 from streams.transactions import AbortedError, TransactionalProducer
 from tests.streams.bench_hops import Bench, audit, copy, eventually, feedback, running, settings_for
 
@@ -172,7 +173,8 @@ def test_when_a_commit_happened_but_its_answer_was_lost_then_the_batch_is_not_do
                 raise AbortedError("the answer was lost")
 
     hop = bench.hop(BatchHop, [Hop((bench.source,), copy, (bench.middle,))], most_records=10)
-    hop._producer = AnswerLost(settings_for(kafka.bootstrap).kafka, bench.group, bench.group, SystemClock())
+    reach = Reach(bench.group, bench.source.name, (bench.middle.name,))
+    hop._producer = AnswerLost(settings_for(kafka.bootstrap).kafka, bench.group, reach, SystemClock())
     bench.put(*(feedback(n) for n in range(100)))
     with running(hop):
         assert bench.comments(bench.middle, 100) == [str(n) for n in range(100)]
