@@ -64,8 +64,7 @@ class PlainProducer:
         self._failed.clear()
         deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
         try:
-            for out in outgoing:
-                self._produce(out, deadline)
+            self._produce(outgoing, deadline)
             left = self._producer.flush(max(_WAIT_S, deadline - self._clock.monotonic()))
             if left or self._failed:
                 raise AbortedError(
@@ -86,15 +85,23 @@ class PlainProducer:
             self._producer.purge()
         self._producer = self._router = None
 
-    def _produce(self, out: Outgoing, deadline: float) -> None:
-        while True:
+    def _produce(self, outgoing: Iterable[Outgoing], deadline: float) -> None:
+        producer, router = self._producer, self._router
+        for out in outgoing:
             try:
-                send(self._producer, self._router, out, on_delivery=self._report)
+                send(producer, router, out, self._report)
+            except BufferError:
+                self._produce_when_there_is_room(out, deadline)
+
+    def _produce_when_there_is_room(self, out: Outgoing, deadline: float) -> None:
+        while True:
+            self._producer.poll(_WAIT_S)
+            try:
+                send(self._producer, self._router, out, self._report)
                 return
             except BufferError:
                 if self._clock.monotonic() > deadline:
                     raise
-                self._producer.poll(_WAIT_S)
 
     def _report(self, error: Any, _message: Any) -> None:
         if error is not None:

@@ -17,6 +17,8 @@ __all__ = ["Router", "send"]
 
 # The first question to a cluster: long enough for a cold connection, short enough for a request that waits for it.
 METADATA_TIMEOUT_S: Final = 5.0
+ANY_PARTITION: Final = -1
+"""The client library's word for: choose by the key."""
 
 
 class Router:
@@ -70,12 +72,13 @@ class Router:
         return len(found.partitions)
 
 
-def send(producer: Any, router: Router, out: Outgoing, **more: Any) -> None:
+def send(producer: Any, router: Router, out: Outgoing, on_delivery: Any = None) -> None:
     """Hands a record to a producer, for the partition where its event belongs. Raises BufferError when it has no room.
 
     A dead letter goes where its original key leads.
     """
-    place = {}
+    partition = ANY_PARTITION if out.partition is None else out.partition
     if out.declared is not None and out.event is not None:
-        place = {"partition": router.partition(out.declared, out.event, out.headers)}
-    producer.produce(out.topic, key=out.key, value=out.value, headers=list(out.headers), **place, **more)
+        partition = router.partition(out.declared, out.event, out.headers)
+    # By position: this is called for every record, and names would cost as much as the rest of it.
+    producer.produce(out.topic, out.value, out.key, partition, on_delivery, None, 0, list(out.headers))

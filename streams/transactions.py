@@ -105,8 +105,7 @@ class TransactionalProducer:
         deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
         try:
             self._producer.begin_transaction()
-            for out in outgoing:
-                self._produce(out, deadline)
+            self._produce(outgoing, deadline)
             self._until(deadline, partial(self._send_offsets, list(offsets), group))
             self._until(deadline, self._producer.commit_transaction)
         except StuckError as error:
@@ -146,15 +145,23 @@ class TransactionalProducer:
         if error.code() in _INDEFINITE:
             self._disturbed = True
 
-    def _produce(self, out: Outgoing, deadline: float) -> None:
+    def _produce(self, outgoing: Iterable[Outgoing], deadline: float) -> None:
+        producer, router = self._producer, self._router
+        for out in outgoing:
+            try:
+                send(producer, router, out)
+            except BufferError:
+                self._produce_when_there_is_room(out, deadline)
+
+    def _produce_when_there_is_room(self, out: Outgoing, deadline: float) -> None:
         while True:
+            self._producer.poll(0.05)
             try:
                 send(self._producer, self._router, out)
                 return
             except BufferError:
                 if self._clock.monotonic() > deadline:
                     raise
-                self._producer.poll(0.05)
 
     def _send_offsets(self, offsets: list[TopicPartition], group: Any, timeout_s: float) -> None:
         send_offsets = partial(self._producer.send_offsets_to_transaction, offsets, group, timeout_s)
