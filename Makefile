@@ -17,7 +17,7 @@ LOCK_cpu := dev
 LOCK_none := dev
 READY := .venv/.ready-$(TORCH)
 
-.PHONY: help setup demo check format test test-live bench docs lock up down
+.PHONY: help setup demo check format test test-live chaos bench docs lock up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -58,8 +58,11 @@ test: $(READY) ## the whole suite, real Kafka included, with the coverage of the
 test-live: $(READY) ## only what needs a broker
 	$(BIN)/python -m pytest -m live
 
-bench: $(READY) ## one claim, measured: make bench CLAIM=freshness
-	$(BIN)/python -P bench/$(or $(CLAIM),$(error say which: make bench CLAIM=$(notdir $(wildcard bench/*))))/run.py
+chaos: $(READY) ## processes killed, brokers gone, nothing lost: make chaos SCENARIO=T1 SEED=7 LONG=1 (all optional)
+	$(BIN)/python -m tests.chaos.run $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED)) $(if $(LONG),--long)
+
+bench: $(READY) ## one claim, measured: make bench CLAIM=freshness; a part of one: CLAIM=engine ARGS='passthrough latency'
+	$(BIN)/python -P bench/$(or $(CLAIM),$(error say which: make bench CLAIM=$(notdir $(wildcard bench/*))))/run.py $(ARGS)
 
 docs: $(READY) ## write again what is generated from the code
 	$(BIN)/headwater render

@@ -16,6 +16,7 @@ from headwater.errors import (
     GatewayUnavailableError,
     MissingPackageError,
     ProtocolError,
+    QuestionCancelledError,
     QuestionRefusedError,
     TenantUnknownError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "GatewayUnavailableError",
     "MissingPackageError",
     "ProtocolError",
+    "QuestionCancelledError",
     "QuestionRefusedError",
     "Receipt",
     "TenantUnknownError",

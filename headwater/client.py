@@ -111,13 +111,17 @@ class Client:
     def ask(self, question: str, tenant: str | None = None, **options: Any) -> Answer:
         """The answer to a question, with citations. Use `ask_stream` to show it while it is written.
 
-        Options: `session`, `user`, `groups` (of the asker, `group:x`), `filters`, `max_passages`, `timeout_s`.
+        Options: `session`, `user`, `groups` (of the asker, `group:x`), `filters`, `max_passages`, `timeout_s`, `lane`
+        (`bulk` waits behind what people ask).
         A question that the documents don't answer is no error: `answer.answered` is then False.
         """
         return self._transport.ask(self._defaults.question(question, tenant, options))
 
     def ask_stream(self, question: str, tenant: str | None = None, **options: Any) -> Iterator[Delta | Answer]:
-        """The pieces of an answer as they are written, and at the end the answer itself. Options as for `ask`."""
+        """The pieces of an answer as they are written, and at the end the answer itself. Options as for `ask`.
+
+        Close the iterator before its end to cancel the question: it then costs nothing more.
+        """
         return self._transport.ask_stream(self._defaults.question(question, tenant, options))
 
     def publish(self, document: str, body: Body, tenant: str | None = None, **options: Any) -> Receipt:

@@ -3,6 +3,7 @@
 ClientError                     base: catch this one to catch all
 ├── GatewayUnavailableError     the gateway or the brokers can't be reached; `retry_after_s` says when to try again
 ├── AnswerExpiredError          no answer before the deadline
+├── QuestionCancelledError      somebody cancelled the question before it was answered
 ├── QuestionRefusedError        the question was not let in: empty, too long, or against a policy
 ├── TenantUnknownError          nobody has published anything for this tenant
 ├── DocumentRefusedError        the document was not taken: too large, or not well formed
@@ -19,6 +20,7 @@ __all__ = [
     "GatewayUnavailableError",
     "MissingPackageError",
     "ProtocolError",
+    "QuestionCancelledError",
     "QuestionRefusedError",
     "TenantUnknownError",
 ]
@@ -42,6 +44,10 @@ class GatewayUnavailableError(ClientError):
 
 class AnswerExpiredError(ClientError):
     """The deadline passed before an answer came."""
+
+
+class QuestionCancelledError(ClientError):
+    """The question was cancelled before it was answered."""
 
 
 class QuestionRefusedError(ClientError):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from headwater.errors import (
     DocumentRefusedError,
     GatewayUnavailableError,
     ProtocolError,
+    QuestionCancelledError,
     QuestionRefusedError,
     TenantUnknownError,
 )
@@ -38,6 +40,7 @@ _ERRORS: Final[Mapping[str, type[ClientError]]] = {
     "question-empty": QuestionRefusedError,
     "question-too-long": QuestionRefusedError,
     "question-refused": QuestionRefusedError,
+    "question-cancelled": QuestionCancelledError,
     "tenant-unknown": TenantUnknownError,
     "deadline-expired": AnswerExpiredError,
     "body-too-large": DocumentRefusedError,
@@ -72,6 +75,7 @@ def _ask(question: Question, accept: str) -> _Call:
         "groups": list(question.groups),
         "filters": dict(question.filters),
         "max_passages": question.max_passages,
+        "lane": question.lane,
         "timeout_s": question.timeout_s,
     }
     return _Call("POST", "/v1/ask", fields, {"Accept": accept}, question.timeout_s + GRACE_S)
@@ -193,12 +197,14 @@ class HttpTransport:
 
     def ask_stream(self, question: Question) -> Iterator[Delta | Answer]:
         events = _Events(self._url)
-        for line in self._lines(_ask(question, _SSE)):
-            piece = events.line(line)
-            if piece is not None:
-                yield piece
-            if isinstance(piece, Answer):
-                return
+        # Closed at once where the caller leaves: the gateway then cancels the question.
+        with closing(self._lines(_ask(question, _SSE))) as lines:
+            for line in lines:
+                piece = events.line(line)
+                if piece is not None:
+                    yield piece
+                if isinstance(piece, Answer):
+                    return
         raise _cut_off()
 
     def publish(self, document: Document) -> Receipt:
@@ -213,7 +219,7 @@ class HttpTransport:
     def close(self) -> None:
         self._http.close()
 
-    def _lines(self, call: _Call) -> Iterator[str]:
+    def _lines(self, call: _Call) -> Generator[str, None, None]:
         try:
             with self._http.stream(call.method, call.path, **call.arguments()) as response:
                 if response.is_error:
@@ -242,12 +248,13 @@ class AsyncHttpTransport:
 
     async def ask_stream(self, question: Question) -> AsyncIterator[Delta | Answer]:
         events = _Events(self._url)
-        async for line in self._lines(_ask(question, _SSE)):
-            piece = events.line(line)
-            if piece is not None:
-                yield piece
-            if isinstance(piece, Answer):
-                return
+        async with aclosing(self._lines(_ask(question, _SSE))) as lines:
+            async for line in lines:
+                piece = events.line(line)
+                if piece is not None:
+                    yield piece
+                if isinstance(piece, Answer):
+                    return
         raise _cut_off()
 
     async def publish(self, document: Document) -> Receipt:
@@ -262,7 +269,7 @@ class AsyncHttpTransport:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _lines(self, call: _Call) -> AsyncIterator[str]:
+    async def _lines(self, call: _Call) -> AsyncGenerator[str, None]:
         try:
             async with self._http.stream(call.method, call.path, **call.arguments()) as response:
                 if response.is_error:

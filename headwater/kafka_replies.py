@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from headwater.errors import (
     AnswerExpiredError,
     GatewayUnavailableError,
+    QuestionCancelledError,
     QuestionRefusedError,
     TenantUnknownError,
 )
@@ -33,6 +34,7 @@ _LOGGER.addHandler(logging.NullHandler())
 _POLL_S: Final = 0.1
 _JOIN_S: Final = 10.0
 _REFUSALS: Final = {
+    "cancelled": QuestionCancelledError,
     "expired": AnswerExpiredError,
     "unavailable": GatewayUnavailableError,
     "unknown_tenant": TenantUnknownError,

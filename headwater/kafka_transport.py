@@ -5,16 +5,19 @@ Schemas come from the registry by subject, so this module knows field names and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from headwater.errors import (
     AnswerExpiredError,
+    ClientError,
     DocumentRefusedError,
     GatewayUnavailableError,
     MissingPackageError,
@@ -34,6 +37,8 @@ except ImportError as missing:  # pragma: no cover - the base install has it
 __all__ = ["KafkaTransport"]
 
 QUESTIONS: Final = "rag.query.asked.v1"
+BULK_QUESTIONS: Final = "rag.query.asked.bulk.v1"
+CANCELLATIONS: Final = "rag.query.cancelled.v1"
 DOCUMENTS: Final = "rag.document.changed.v1"
 FEEDBACK: Final = "rag.feedback.given.v1"
 
@@ -42,6 +47,8 @@ INLINE_BYTES: Final = 256_000
 """Larger bodies go by claim check, which needs the platform's own store: the gateway does that."""
 
 _POLL_S: Final = 0.1
+# Whoever leaves does not wait for long to have said so.
+_LEAVE_S: Final = 1.0
 
 
 class KafkaTransport:
@@ -69,15 +76,26 @@ class KafkaTransport:
                 return piece
         raise ProtocolError("wanted an answer, the replies ended before it")
 
-    def ask_stream(self, question: Question) -> Iterator[Delta | Answer]:
-        """Deltas and the answer. Raises at the deadline, also where the platform does not say so itself."""
+    def ask_stream(self, question: Question, left: threading.Event | None = None) -> Iterator[Delta | Answer]:
+        """Deltas and the answer. Raises at the deadline, also where the platform does not say so itself.
+
+        Whoever closes it before the answer, or sets `left` from another thread, has cancelled the question.
+        """
         replies = self._open()
         query_id = _new_id()
-        deadline = time.monotonic() + question.timeout_s
-        mailbox = replies.open(query_id)
+        waiting = _Waiting(replies.open(query_id), time.monotonic() + question.timeout_s, left or threading.Event())
+        answered = False
         try:
             self._send_question(question, query_id, replies.partition)
-            yield from _in_order(mailbox, deadline)
+            for piece in _in_order(waiting):
+                answered = isinstance(piece, Answer)
+                yield piece
+        except (GeneratorExit, KeyboardInterrupt):
+            if not answered:
+                self._cancel(question, query_id)
+            raise
+        except _LeftError:
+            self._cancel(question, query_id)
         finally:
             replies.close_box(query_id)
 
@@ -133,14 +151,34 @@ class KafkaTransport:
             "groups": list(question.groups),
             "filters": dict(question.filters),
             "max_passages": question.max_passages,
+            "lane": question.lane,
             "deadline_at": deadline,
         }
         headers = [("deadline", str(deadline).encode()), ("reply-partition", str(partition).encode())]
         event = {"tenant": question.tenant, "event_id": query_id, "query": query}
-        self._send(QUESTIONS, "QueryAsked", question.session or query_id, event, headers)
+        topic = BULK_QUESTIONS if question.lane == "bulk" else QUESTIONS
+        headers.append(("lane", question.lane.encode()))
+        self._send(topic, "QueryAsked", question.session or query_id, event, headers)
+
+    def _cancel(self, question: Question, query_id: str) -> None:
+        """Best effort: where it can't be said, the platform works on until the deadline."""
+        event = {
+            "tenant": question.tenant,
+            "event_id": _derived_id(f"{query_id}/cancel/0"),
+            "query_id": query_id,
+            "deadline_at": _micros() + int(question.timeout_s * 1e6),
+        }
+        with contextlib.suppress(ClientError):
+            self._send(CANCELLATIONS, "QueryCancelled", query_id, event, patience_s=_LEAVE_S)
 
     def _send(
-        self, topic: str, name: str, key: str, event: Mapping[str, Any], headers: list[tuple[str, bytes]] | None = None
+        self,
+        topic: str,
+        name: str,
+        key: str,
+        event: Mapping[str, Any],
+        headers: Iterable[tuple[str, bytes]] = (),
+        patience_s: float = SEND_S + 1.0,
     ) -> Receipt:
         value = self._schemas.encode(f"{topic}-value", name, {"occurred_at": _micros(), **event})
         own = [("tenant", str(event["tenant"]).encode()), ("event-id", str(event["event_id"]).encode())]
@@ -151,12 +189,12 @@ class KafkaTransport:
                 value=value,
                 key=key.encode(),
                 partition=int(murmur2(key.encode(), partitions_of(self._producer, topic))),
-                headers=[*own, *(headers or [])],
+                headers=[*own, *headers],
                 on_delivery=lambda error, message: reports.append((error, message)),
             )
         except (BufferError, KafkaException) as error:
             raise self._away(f"sending to {topic!r}: {error}") from error
-        deadline = time.monotonic() + SEND_S + 1.0
+        deadline = time.monotonic() + patience_s
         while not reports and time.monotonic() < deadline:
             self._producer.poll(_POLL_S)
         if not reports or reports[0][0] is not None:
@@ -175,11 +213,24 @@ class KafkaTransport:
         return GatewayUnavailableError(f"{what}; are the brokers at {self._bootstrap} running?")
 
 
-def _in_order(mailbox: queue.Queue[Delta | Answer | Exception], deadline: float) -> Iterator[Delta | Answer]:
+class _LeftError(Exception):
+    """Whoever asked has left, and said so from another thread."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """What one question waits with."""
+
+    mailbox: queue.Queue[Delta | Answer | Exception]
+    deadline: float
+    left: threading.Event
+
+
+def _in_order(waiting: _Waiting) -> Iterator[Delta | Answer]:
     """What comes, each delta once. An answer may overtake its last deltas: what they would have shown comes as one."""
     shown, next_index = "", 0
     while True:
-        piece = _piece(mailbox, deadline - time.monotonic())
+        piece = _piece(waiting)
         if isinstance(piece, Answer):
             rest = piece.text.removeprefix(shown)
             if piece.answered and rest and piece.text.startswith(shown):
@@ -191,16 +242,21 @@ def _in_order(mailbox: queue.Queue[Delta | Answer | Exception], deadline: float)
             yield piece
 
 
-def _piece(mailbox: queue.Queue[Delta | Answer | Exception], left_s: float) -> Delta | Answer:
-    try:
-        piece = mailbox.get(timeout=max(left_s, 0.0))
-    except queue.Empty as error:
-        raise AnswerExpiredError(
-            "no answer came before the deadline; do the workers run (`headwater status`)?"
-        ) from error
-    if isinstance(piece, Exception):
-        raise piece
-    return piece
+def _piece(waiting: _Waiting) -> Delta | Answer:
+    while not waiting.left.is_set():
+        left_s = waiting.deadline - time.monotonic()
+        try:
+            piece = waiting.mailbox.get(timeout=min(max(left_s, 0.0), _POLL_S))
+        except queue.Empty as error:
+            if left_s > 0:
+                continue
+            raise AnswerExpiredError(
+                "no answer came before the deadline; do the workers run (`headwater status`)?"
+            ) from error
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+    raise _LeftError
 
 
 def _micros() -> int:
@@ -215,4 +271,8 @@ def _new_id() -> str:
 
 
 def _named_id(tenant: str, key: str) -> str:
-    return str(uuid.uuid5(uuid.UUID("8f1a2c0e-3b74-5d1e-9c55-6a1f0d2b7e90"), f"{tenant}|{key}/publish/0"))
+    return _derived_id(f"{tenant}|{key}/publish/0")
+
+
+def _derived_id(name: str) -> str:
+    return str(uuid.uuid5(uuid.UUID("8f1a2c0e-3b74-5d1e-9c55-6a1f0d2b7e90"), name))

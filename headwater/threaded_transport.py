@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Final, Protocol, TypeVar
 
+from headwater.errors import ProtocolError
 from headwater.values import Answer, Delta, Document, Feedback, Question, Receipt
 
 __all__ = ["ThreadedTransport"]
@@ -20,8 +22,7 @@ T = TypeVar("T")
 
 
 class _Threads(Protocol):
-    def ask(self, question: Question) -> Answer: ...
-    def ask_stream(self, question: Question) -> Iterator[Delta | Answer]: ...
+    def ask_stream(self, question: Question, left: threading.Event) -> Iterator[Delta | Answer]: ...
     def publish(self, document: Document) -> Receipt: ...
     def delete(self, tenant: str, document: str) -> Receipt: ...
     def feedback(self, feedback: Feedback) -> Receipt: ...
@@ -36,18 +37,21 @@ class ThreadedTransport:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="headwater-client")
 
     async def ask(self, question: Question) -> Answer:
-        return await self._run(lambda: self._transport.ask(question))
+        async with aclosing(self.ask_stream(question)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Answer):
+                    return piece
+        raise ProtocolError("wanted an answer, the replies ended before it")
 
-    async def ask_stream(self, question: Question) -> AsyncIterator[Delta | Answer]:
+    async def ask_stream(self, question: Question) -> AsyncGenerator[Delta | Answer, None]:
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[object] = asyncio.Queue()
         left = threading.Event()
 
         def pump() -> None:
             try:
-                for piece in self._transport.ask_stream(question):
-                    if left.is_set():
-                        return
+                # It ends by itself once `left` is set, and cancels the question then.
+                for piece in self._transport.ask_stream(question, left):
                     loop.call_soon_threadsafe(pieces.put_nowait, piece)
                 loop.call_soon_threadsafe(pieces.put_nowait, _END)
             except Exception as error:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from typing import Any, Literal
 
-__all__ = ["Answer", "Citation", "Delta", "Document", "Feedback", "Question", "Rating", "Receipt", "Version"]
+__all__ = ["Answer", "Citation", "Delta", "Document", "Feedback", "Lane", "Question", "Rating", "Receipt", "Version"]
 
 Rating = Literal["up", "down"]
+Lane = Literal["interactive", "bulk"]
 
 
 @dataclass(frozen=True, order=True)
@@ -93,6 +94,7 @@ class Question:
     groups: tuple[str, ...] = ()
     filters: Mapping[str, str] = field(default_factory=dict)
     max_passages: int = 6
+    lane: Lane = "interactive"
     timeout_s: float = 20.0
 
 

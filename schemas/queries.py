@@ -9,7 +9,14 @@ from schemas.envelope import Event, Micros, Value, Version
 Lane = Literal["interactive", "bulk", "UNKNOWN"]
 QueryKind = Literal["retrieval", "direct", "tool", "out_of_scope", "UNKNOWN"]
 WithheldReason = Literal[
-    "not_in_documents", "invalid_question", "unknown_tenant", "refused", "expired", "unavailable", "UNKNOWN"
+    "not_in_documents",
+    "invalid_question",
+    "unknown_tenant",
+    "refused",
+    "expired",
+    "unavailable",
+    "cancelled",
+    "UNKNOWN",
 ]
 
 
@@ -43,6 +50,13 @@ class QueryAsked(Event, frozen=True, kw_only=True):
     """Somebody asked. The one event an application has to produce."""
 
     query: Query
+
+
+class QueryCancelled(Event, frozen=True, kw_only=True):
+    """Nobody waits for this answer any more. `deadline_at` is the question's own, 0 where it is not known."""
+
+    query_id: str
+    deadline_at: Micros = Micros(0)
 
 
 class QueryAdmitted(Event, frozen=True, kw_only=True):

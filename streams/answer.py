@@ -8,7 +8,7 @@ from typing import Final
 from processors.answer.admit import admit
 from processors.answer.assemble import assemble
 from processors.answer.check import check
-from processors.answer.expiry import expired, refused
+from processors.answer.expiry import refused, unwanted
 from processors.answer.generate import generate
 from processors.answer.rerank import rerank
 from processors.answer.retrieve import retrieve
@@ -23,21 +23,23 @@ from topics.answer import (
     PROMPT_ASSEMBLED,
     QUERY_ADMITTED,
     QUERY_ASKED,
+    QUERY_ASKED_BULK,
     QUERY_PLANNED,
 )
 
-# Whoever asks gets an answer: also when time is up, also when the question became a dead letter.
-_Hop = partial(Hop, mode="keyed", guard=expired, rejected=refused)
+# Whoever asks gets an answer: also when time is up or nobody waits any more, also when it became a dead letter.
+_Hop = partial(Hop, mode="keyed", guard=unwanted, rejected=refused, waits_for=("cancellations",))
+_FENCED: Final = ("cancellations", "heads")
 
 ANSWER: Final = Journey(
     "answer",
     [
-        # who asks, and may they
-        _Hop((QUERY_ASKED,), admit, (QUERY_ADMITTED, ANSWER_GIVEN), waits_for=("heads",)),
+        # who asks, and may they; people first, bulk as there is room
+        _Hop((QUERY_ASKED, QUERY_ASKED_BULK), admit, (QUERY_ADMITTED, ANSWER_GIVEN), waits_for=_FENCED),
         # what to search for
         _Hop((QUERY_ADMITTED,), rewrite, (QUERY_PLANNED, ANSWER_GIVEN)),
         # candidates, and the fence
-        _Hop((QUERY_PLANNED,), retrieve, (PASSAGES_FOUND, ANSWER_GIVEN), waits_for=("heads",)),
+        _Hop((QUERY_PLANNED,), retrieve, (PASSAGES_FOUND, ANSWER_GIVEN), waits_for=_FENCED),
         # many become few
         _Hop((PASSAGES_FOUND,), rerank, (PASSAGES_RANKED, ANSWER_GIVEN)),
         # exactly what will be asked

@@ -5,7 +5,8 @@ Where a plan does without transactions (`exactly_once=False`) results are delive
 The way of a batch:
 1. Open: model and clients are loaded already; make the producer, join the group.
 2. Collect: poll, then drain. Under backlog wait until a transaction's breathing space is over, so that batches grow.
-3. Handle in a second thread, outside any transaction, while this one keeps polling (paused after a moment).
+   What must wait stays in hand (`admission.py`): records to be tried later, suspects of having killed a process.
+3. Handle in a second thread, outside any transaction, while this one keeps polling: one batch ahead, then paused.
 4. Compare epochs: results of partitions that were revoked meanwhile are dropped.
 5. Commit results and offsets in one transaction (`transactions.py`).
 6. Aborted: rewind to the committed offsets and do it again. A dependency away: wait, polling, and do it again.
@@ -15,11 +16,11 @@ The way of a batch:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunningError
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,20 +30,23 @@ from confluent_kafka import TopicPartition
 from processors.contract import Stop
 from processors.ports import Clock
 from streams import metrics
+from streams.admission import Admission
 from streams.deliveries import PlainProducer
 from streams.follow import Follower
 from streams.intake import Intake
+from streams.outstanding import Outstanding, together
 from streams.pipeline import Pipeline
 from streams.records import Outgoing, Partition, Processed, Record
 from streams.retries import as_stop
+from streams.retrying import Retrying
 from streams.settings import Settings
 from streams.sweeping import Reach
 from streams.transactions import AbortedError, TransactionalProducer
 
 _LOG = structlog.get_logger(__name__)
 POLL_S: Final = 0.05
-# A step that is done within this is not worth pausing for.
-PAUSE_AFTER_S: Final = 0.2
+# A step that is done within this is not worth reading ahead for.
+AHEAD_AFTER_S: Final = 0.2
 # The broker still writes the last transaction's markers; one begun sooner would wait 20 ms (CONCURRENT_TRANSACTIONS).
 BREATHING_S: Final = 0.02
 # The first abort is usually a rebalance and goes again at once; one after the other means that something is wrong.
@@ -73,12 +77,15 @@ class BatchHop:
         self._settings = settings
         self._clock = clock
         self._intake: Intake
+        self._admission: Admission
         self._producer = self._new_producer()
         self._held: list[Record] = []
+        self._most_bytes = settings.worker.queue_kbytes * 1024
         self._caught_up = NOT_CAUGHT_UP
         self._committed_at = 0.0
         self._aborts = 0
         self._replaced = 0
+        self._in_hand = metrics.InHand(plan.group, clock)
 
     def _new_producer(self) -> TransactionalProducer | PlainProducer:
         plan, kafka = self._plan, self._settings.kafka
@@ -90,29 +97,42 @@ class BatchHop:
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Raises what only a restart can heal."""
         self._producer.open(lambda: _interruptible(stop))
-        topics = [topic.name for topic in self._plan.pipeline.reads]
-        self._intake = Intake(self._settings.kafka, self._settings.worker, self.name, topics, self._clock)
+        retrying, worker = Retrying(self._plan.pipeline, self._clock), self._settings.worker
+        kafka = together(self._settings.kafka) if retrying.parking.retry_topics else self._settings.kafka
+        topics = [*(topic.name for topic in self._plan.pipeline.reads), *retrying.parking.retry_topics]
+        outstanding = Outstanding(kafka, self.name, retrying.parking, self._clock)
+        outstanding.check()
+        self._intake = Intake(kafka, worker, self.name, topics, self._clock)
+        self._admission = Admission(retrying, self._intake, outstanding, worker.crash_limit, self._clock)
+        self._intake.leaving = self._admission.leaving
         self.ready.set()
         try:
             with ThreadPoolExecutor(1, thread_name_prefix=self._plan.pipeline.name) as handler:
                 while not stop.is_set():
                     self._turn(handler, stop)
+            with contextlib.suppress(AbortedError):
+                self._producer.finish()
         finally:
             self._intake.close()
+            self._admission.close()
             self._producer.close()
 
     def _turn(self, handler: ThreadPoolExecutor, stop: threading.Event) -> None:
-        batch = self._collect()
+        read = self._collect()
         self._intake.watch()
         self._renew_after_replacement()
-        if not batch:
-            return
-        metrics.RECORDS.labels(self.name).inc(len(batch))
-        metrics.BATCH_RECORDS.labels(self.name).observe(len(batch))
+        metrics.RECORDS.labels(self.name).inc(len(read))
         try:
+            batch = self._admission.take(read, self._plan.most_records)
+            self._in_hand.hold_batch(batch)
+            if not batch:
+                self._note(self._producer.settle())
+                return
+            metrics.BATCH_RECORDS.labels(self.name).observe(len(batch))
             done = self._handle(handler, batch, stop)
             if done is not None:
                 self._commit(batch, done)
+                self._in_hand.committed()
                 self._aborts = 0
                 return
         except AbortedError:
@@ -130,7 +150,7 @@ class BatchHop:
     def _collect(self) -> list[Record]:
         held, self._held = self._held, []
         since = self._intake.revocations if not held else NEVER
-        batch = held or self._intake.read(self._plan.most_records, POLL_S)
+        batch = held or self._intake.read(self._plan.most_records, 0 if self._admission.more else POLL_S)
         if not self._plan.exactly_once:
             return batch if self._intake.still_ours(batch, since) else self._current(batch)
         spare = BREATHING_S - (self._clock.monotonic() - self._committed_at)
@@ -144,6 +164,7 @@ class BatchHop:
     def _handle(self, handler: ThreadPoolExecutor, batch: list[Record], stop: threading.Event) -> Processed | None:
         """The results of a batch; None where it was given up because all of it was revoked or the worker stops."""
         while not stop.is_set() and any(self._intake.current(record) for record in batch):
+            self._admission.mark(batch)
             started = self._clock.monotonic()
             future = handler.submit(self._process, batch)
             try:
@@ -152,6 +173,7 @@ class BatchHop:
                 pause = as_stop(error)
                 if pause is None:
                     raise
+                self._admission.pausing()
                 self._pause(pause, stop)
             finally:
                 metrics.STEP_SECONDS.labels(self.name).observe(self._clock.monotonic() - started)
@@ -163,22 +185,33 @@ class BatchHop:
             for follower in self._plan.followers:
                 follower.catch_up(self._settings.kafka.deadline_s)
             self._caught_up = assignments
-        return self._plan.pipeline.process(batch)
+        return self._admission.process(batch)
 
     def _await(self, future: Future[Processed]) -> Processed:
-        """Waits for the handler; after a moment fetching is paused and polling goes on, so that nobody evicts us."""
+        """Waits for the handler; after a moment polling goes on, which reads the next batch ahead."""
+        if _ended(future, AHEAD_AFTER_S):
+            return future.result()
+        seen = NEVER
         try:
-            return future.result(PAUSE_AFTER_S)
-        except StillRunningError:
-            pass
-        seen = -1
-        try:
-            while not future.done():
-                seen = self._pause_new(seen)
-                self._held += self._intake.read(self._plan.most_records, POLL_S)
+            while not _ended(future, POLL_S):
+                seen = self._read_ahead(0, seen)
+                self._admission.tick()
+                self._intake.watch()
         finally:
             self._intake.resume()
         return future.result()
+
+    def _read_ahead(self, wait_s: float, seen: int) -> int:
+        """Polls, for whoever does not is put out of the group: reads the next batch, then fetches no more."""
+        room = self._plan.most_records - len(self._held)
+        full = room <= 0 or sum(len(record.value or b"") for record in self._held) >= self._most_bytes
+        if full:
+            seen = self._pause_new(seen)
+        # Paused or not: what an assignment of this moment brings is kept.
+        ahead = self._intake.read(max(1, room), wait_s)
+        self._held += ahead
+        self._in_hand.hold_more(ahead)
+        return seen
 
     def _pause_new(self, seen: int) -> int:
         if seen != self._intake.assignments:
@@ -192,30 +225,37 @@ class BatchHop:
         until = self._clock.monotonic() + reason.after_s
         seen = -1
         while self._clock.monotonic() < until and not stop.is_set():
-            seen = self._pause_new(seen)
-            self._held += self._intake.read(self._plan.most_records, POLL_S)
+            seen = self._read_ahead(POLL_S, seen)
+            self._intake.watch()
         self._intake.resume()
         metrics.PAUSED.labels(self.name).set(0)
         metrics.PAUSED_SECONDS.labels(self.name).inc(reason.after_s)
 
     def _commit(self, batch: list[Record], done: Processed) -> None:
-        alive = [n for n, record in enumerate(batch) if self._intake.current(record)]
+        self._admission.put_back(batch, done)
+        alive = [n for n, record in enumerate(batch) if n not in done.kept and self._intake.current(record)]
         if not alive:
             return
         outgoing = [out for n in alive for out in done.outgoing[n]]
         offsets = self._complete([batch[n] for n in alive])
+        self._admission.committing(offsets)
         started = self._clock.monotonic()
-        self._producer.commit(
+        done_with = self._producer.commit(
             outgoing, [TopicPartition(*p, o) for p, o in offsets.items()], self._intake.group_metadata()
         )
         self._committed_at = self._clock.monotonic()
         metrics.TRANSACTION_SECONDS.labels(self.name).observe(self._committed_at - started)
-        for place, offset in offsets.items():
-            epoch = self._intake.ledger.epoch(place)
-            if epoch is not None:
-                self._intake.ledger.committed(place, offset, epoch)
+        self._note(done_with)
+        self._admission.committed({n: batch[n] for n in alive}, done, offsets)
         self._count(outgoing, done)
         self._plan.pipeline.committed(outgoing)
+
+    def _note(self, committed: Sequence[TopicPartition]) -> None:
+        """Tells the ledger what is committed; of a partition that was taken away it keeps no account."""
+        ledger = self._intake.ledger
+        for at in committed:
+            if (epoch := ledger.epoch((at.topic, at.partition))) is not None:
+                ledger.committed((at.topic, at.partition), at.offset, epoch)
 
     def _complete(self, records: Sequence[Record]) -> dict[Partition, int]:
         ledger = self._intake.ledger
@@ -231,9 +271,16 @@ class BatchHop:
 
     def _rewind(self) -> None:
         self._held.clear()
+        self._admission.rewound()
         self._intake.rewind()
         # A commit whose answer was lost may have written what the views have not seen yet.
         self._caught_up = NOT_CAUGHT_UP
+
+
+def _ended(future: Future[Processed], within_s: float) -> bool:
+    """Whether a call ended within a time, whatever came of it."""
+    wait((future,), within_s)
+    return future.done()
 
 
 def _interruptible(stop: threading.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from streams.refusals import log_refusal
 from streams.settings import Kafka
 from topics.topic import MAX_RECORD_BYTES
 
@@ -36,6 +37,7 @@ def client_config(kafka: Kafka, **more: Any) -> dict[str, Any]:
         "bootstrap.servers": kafka.bootstrap,
         "logger": LOGGER,
         "reconnect.backoff.max.ms": _RECONNECT_MAX_MS,
+        **({"error_cb": log_refusal} if kafka.extra else {}),
         **more,
         **kafka.extra,
     }

@@ -102,6 +102,20 @@ class OffsetLedger:
             held.committed = max(offset, held.committed or 0)
             held.finished = {known for known in held.finished if known >= held.committed}
 
+    def read_back(self, place: Partition, offset: int | None) -> None:
+        """What the broker says is committed, None for nothing: it counts, whatever we were told before.
+
+        A commit can be promised and not carried out (`docs/adr/0009`): then its offset is above what there is.
+        """
+        held = self._assigned.get(place)
+        if held is not None:
+            held.committed = offset
+
+    def confirmed(self, place: Partition) -> bool:
+        """Whether anything was committed in this epoch."""
+        held = self._assigned.get(place)
+        return held is not None and held.committed is not None
+
     def resume_at(self, place: Partition) -> int | None:
         """Where to read again after a failure: the committed offset of this epoch, else its first delivered one."""
         held = self._assigned.get(place)

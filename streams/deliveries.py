@@ -7,7 +7,9 @@ makes it at least once: an offset is committed only when every result before it 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -17,92 +19,134 @@ from processors.ports import Clock
 from streams import metrics
 from streams.clients import producer_config
 from streams.errors import ClusterUnavailableError, TopicMissingError
-from streams.records import Outgoing
+from streams.records import Outgoing, Partition
 from streams.routing import Router, send
 from streams.settings import Kafka
 from streams.transactions import AbortedError
 
 _LOG = structlog.get_logger(__name__)
 _WAIT_S: Final = 0.05
+# Enough to keep the brokers busy while the next batches are handled.
+WINDOW: Final = 8
+QUEUE_KBYTES: Final = 65_536
+FINISH_S: Final = 5.0
 CommitOffsets = Callable[[Sequence[TopicPartition]], None]
+
+
+@dataclass
+class _Sent:
+    """A batch on its way: what may be committed once all of its records are delivered."""
+
+    offsets: Sequence[TopicPartition]
+    left: int
+    refused: str = ""
+
+    def report(self, error: Any, _message: Any) -> None:
+        self.left -= 1
+        if error is not None:
+            self.refused = str(error)
 
 
 class PlainProducer:
     """Delivers batches at least once. The same calls as `TransactionalProducer`, so that a batch hop runs on either.
 
-    `commit` raises AbortedError where a record was not delivered in time: the batch is then done again.
+    Some batches are on their way at a time; an offset is committed once its batch and all before it are delivered.
+    `commit` and `settle` raise AbortedError where a record was not delivered: what is uncommitted is then done again.
     """
 
-    def __init__(
-        self, kafka: Kafka, hop: str, commit_offsets: Callable[[Sequence[TopicPartition]], None], clock: Clock
-    ) -> None:
+    def __init__(self, kafka: Kafka, hop: str, commit_offsets: CommitOffsets, clock: Clock) -> None:
         self._kafka = kafka
         self._hop = hop
         self._commit_offsets = commit_offsets
         self._clock = clock
-        self._failed: list[str] = []
+        self._sent: deque[_Sent] = deque()
         self._producer: Any = None
         self._router: Any = None
 
-    def open(self, keep_alive: Callable[[], None] = lambda: None) -> None:
+    def open(self, _keep_alive: Callable[[], None] = lambda: None) -> None:
         """Makes the producer; nothing has to be asked of the cluster."""
-        keep_alive()
-        # A record that is not delivered within this is done again, so it must not arrive later still.
-        config = producer_config(self._kafka, **{"message.timeout.ms": self._kafka.transaction_timeout_ms})
-        self._producer = Producer(config)
+        limits = {
+            # A record that is not delivered within this is done again, so it must not arrive later still.
+            "message.timeout.ms": self._kafka.transaction_timeout_ms,
+            "queue.buffering.max.kbytes": QUEUE_KBYTES,
+        }
+        self._producer = Producer(producer_config(self._kafka, **limits))
         self._router = Router(self._producer)
 
     def renew(self, reason: str) -> None:
-        """Replaces the producer."""
+        """Replaces the producer: what is still queued would arrive a second time beside what is done again."""
         metrics.RECYCLES.labels(self._hop).inc()
         _LOG.info("producer.recycled", hop=self._hop, reason=reason)
         self.close()
         self.open()
 
-    def commit(self, outgoing: Iterable[Outgoing], offsets: Sequence[TopicPartition], group: Any) -> None:  # noqa: ARG002  # a transaction needs it
-        """Delivers the records, then commits the offsets without waiting for that."""
-        self._failed.clear()
+    def commit(
+        self,
+        outgoing: Sequence[Outgoing],
+        offsets: Sequence[TopicPartition],
+        group: Any,  # noqa: ARG002  # a transaction needs it
+    ) -> Sequence[TopicPartition]:
+        """Sends a batch; returns the offsets that could be committed meanwhile, of this batch or of earlier ones."""
         deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
+        sent = _Sent(offsets, len(outgoing))
         try:
-            self._produce(outgoing, deadline)
-            left = self._producer.flush(max(_WAIT_S, deadline - self._clock.monotonic()))
-            if left or self._failed:
-                raise AbortedError(
-                    f"{left} records not delivered in time, {len(self._failed)} refused: {self._failed[:1]}"
-                )
+            self._produce(outgoing, sent, deadline)
+            self._sent.append(sent)
+            done = self.settle()
+            while len(self._sent) > WINDOW:
+                self._producer.poll(_WAIT_S)
+                done = self.settle() or done
+            return done
+        except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
+            raise self._aborted(str(error)) from error
+
+    def settle(self) -> Sequence[TopicPartition]:
+        """Commits the offsets of what was delivered since; the answer to that is not waited for."""
+        self._producer.poll(0)
+        done: dict[Partition, TopicPartition] = {}
+        while self._sent and (self._sent[0].left <= 0 or self._sent[0].refused):
+            if self._sent[0].refused:
+                raise self._aborted(self._sent[0].refused)
+            done |= {(at.topic, at.partition): at for at in self._sent.popleft().offsets}
+        offsets = tuple(done.values())
+        if offsets:
             self._commit_offsets(offsets)
-        except (AbortedError, KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
-            metrics.ABORTS.labels(self._hop).inc()
-            _LOG.warning("batch.undelivered", hop=self._hop, reason=str(error))
-            # What is still queued would arrive a second time beside the batch that is done again.
-            self.renew(str(error))
-            raise AbortedError(str(error)) from error
+        return offsets
+
+    def finish(self) -> None:
+        """Waits a moment for what is on its way, before the group is left."""
+        self._producer.flush(FINISH_S)
+        self.settle()
 
     def close(self) -> None:
+        """Lets go of the producer and of what it did not deliver."""
+        self._sent.clear()
         if self._producer is None:
             return
         with contextlib.suppress(KafkaException):
             self._producer.purge()
         self._producer = self._router = None
 
-    def _produce(self, outgoing: Iterable[Outgoing], deadline: float) -> None:
+    def _aborted(self, reason: str) -> AbortedError:
+        metrics.ABORTS.labels(self._hop).inc()
+        _LOG.warning("batch.undelivered", hop=self._hop, reason=reason)
+        self.renew(reason)
+        return AbortedError(reason)
+
+    def _produce(self, outgoing: Iterable[Outgoing], sent: _Sent, deadline: float) -> None:
         producer, router = self._producer, self._router
         for out in outgoing:
             try:
-                send(producer, router, out, self._report)
+                send(producer, router, out, sent.report)
             except BufferError:
-                self._produce_when_there_is_room(out, deadline)
+                self._produce_when_there_is_room(out, sent, deadline)
 
-    def _produce_when_there_is_room(self, out: Outgoing, deadline: float) -> None:
+    def _produce_when_there_is_room(self, out: Outgoing, sent: _Sent, deadline: float) -> None:
         while True:
             self._producer.poll(_WAIT_S)
             try:
-                send(self._producer, self._router, out, self._report)
+                send(self._producer, self._router, out, sent.report)
                 return
             except BufferError:
                 if self._clock.monotonic() > deadline:
                     raise
-
-    def _report(self, error: Any, _message: Any) -> None:
-        if error is not None:
-            self._failed.append(str(error))

@@ -14,9 +14,11 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from processors.ports import Clock
+from streams.access import AccessRefusedError, require_access
 from streams.clients import MAX_BATCH_BYTES, client_config
 from streams.errors import ClusterUnavailableError, TopicMissingError
-from streams.hop import AnyTopic
+from streams.hop import AnyTopic, Hop, JourneyError
+from streams.selection import JOURNEYS
 from streams.settings import Kafka, Settings
 from topics.answer import ANSWER_TOPICS
 from topics.ingest import DOCUMENT_HEAD, INGEST_TOPICS, SOURCE_CHANGES
@@ -33,9 +35,11 @@ __all__ = [
 ]
 
 DECLARED: Final[tuple[AnyTopic, ...]] = (*INGEST_TOPICS, *ANSWER_TOPICS, *MEASURE_TOPICS)
+HOPS: Final[tuple[Hop, ...]] = tuple(hop for journey in JOURNEYS.values() for hop in journey)
 
 # Long enough for an operator to come back from a holiday and replay what failed.
 _DEAD_LETTERS_KEPT: Final = timedelta(days=90)
+_WAITING_KEPT: Final = timedelta(days=90)
 # A reader of heads that is behind must still see each of them, or it misses what a head took out of the index.
 _HEADS_UNCOMPACTED: Final = timedelta(hours=1)
 _FOREVER: Final = "-1"
@@ -77,14 +81,24 @@ class TopicDifference:
         return f"{self.topic}: {self.setting or self.what} should be {self.wanted}, is {self.found} (left alone)"
 
 
-def declarations(kafka: Kafka, topics: Sequence[AnyTopic] = (*DECLARED, SOURCE_CHANGES)) -> list[Declaration]:
-    """Every topic that the platform needs, dead letters included; a source's own topics are the source's to make."""
+def declarations(
+    kafka: Kafka, topics: Sequence[AnyTopic] = (*DECLARED, SOURCE_CHANGES), hops: Sequence[Hop] = HOPS
+) -> list[Declaration]:
+    """Every topic that the platform needs, dead letters included; a source's own topics are the source's to make.
+
+    Retry topics are those that one of `hops` declares. Raises JourneyError where two declare them for one topic.
+    """
     ours = [_declare(topic, kafka) for topic in topics if not topic.raw]
-    return [*ours, *(_declare_dead_letters(topic, kafka) for topic in topics)]
+    later = _retry_topics(topics, hops)
+    letters = [_declare_dead_letters(topic, kafka) for topic in topics]
+    return [*ours, *(_declare_retries(name, kafka) for names in later.values() for name in names), *letters]
 
 
 def ensure(
-    settings: Settings, dry_run: bool = False, topics: Sequence[AnyTopic] = (*DECLARED, SOURCE_CHANGES)
+    settings: Settings,
+    dry_run: bool = False,
+    topics: Sequence[AnyTopic] = (*DECLARED, SOURCE_CHANGES),
+    hops: Sequence[Hop] = HOPS,
 ) -> list[TopicDifference]:
     """Create the declared topics that the cluster lacks, and say how the others differ. Use it before anything runs.
 
@@ -95,7 +109,7 @@ def ensure(
     records or their order. With `dry_run` nothing is created. Raises ClusterUnavailableError.
     """
     cluster = _Cluster(settings.kafka)
-    wanted = declarations(settings.kafka, topics)
+    wanted = declarations(settings.kafka, topics, hops)
     existing = cluster.partitions_and_replicas()
     missing = [declared for declared in wanted if declared.name not in existing]
     if not dry_run:
@@ -121,6 +135,8 @@ def wait_for_topics(settings: Settings, timeout_s: float, stop: threading.Event,
             if not missing:
                 return
             problem: Exception = TopicMissingError(missing[0].topic)
+        except AccessRefusedError:
+            raise
         except ClusterUnavailableError as error:
             problem = error
         if clock.monotonic() > until:
@@ -135,6 +151,25 @@ def _declare(topic: AnyTopic, kafka: Kafka) -> Declaration:
     if topic is DOCUMENT_HEAD:
         config["min.compaction.lag.ms"] = _millis(_HEADS_UNCOMPACTED)
     return Declaration(topic.name, kafka.partitions, kafka.replication, config)
+
+
+def _retry_topics(topics: Sequence[AnyTopic], hops: Sequence[Hop]) -> dict[str, tuple[str, ...]]:
+    """The retry topics of each topic that a hop tries again later."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    declared = [(topic, hop) for hop in hops if hop.retries for topic in hop.reads if topic in topics]
+    for topic, hop in declared:
+        assert hop.retries is not None
+        if topic.name in wanted:
+            # A record there would be read, and handled, by the other hop too.
+            raise JourneyError(f"wanted one hop with retry topics of {topic.name!r}, got a second one: {hop.name!r}")
+        wanted[topic.name] = hop.retries.topics(topic.name)
+    return wanted
+
+
+def _declare_retries(name: str, kafka: Kafka) -> Declaration:
+    # The partitions of its topic: a key keeps its number. Kept long: what waits there lies nowhere else.
+    config = {"cleanup.policy": "delete", "retention.ms": _millis(_WAITING_KEPT)}
+    return Declaration(name, kafka.partitions, kafka.replication, {**config, "max.message.bytes": str(MAX_BATCH_BYTES)})
 
 
 def _declare_dead_letters(topic: AnyTopic, kafka: Kafka) -> Declaration:
@@ -169,6 +204,7 @@ class _Cluster:
     def __init__(self, kafka: Kafka) -> None:
         self._deadline_s = kafka.deadline_s
         self._bootstrap = kafka.bootstrap
+        require_access(kafka)
         self._admin = AdminClient(client_config(kafka))
 
     def partitions_and_replicas(self) -> dict[str, tuple[int, int]]:
@@ -225,5 +261,6 @@ class _Cluster:
         cause = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
         return ClusterUnavailableError(
             f"{doing} at {self._bootstrap}: wanted an answer within {self._deadline_s:g} s, got: {cause}; "
-            "is the broker running? `headwater up` starts one, `headwater status` says what runs"
+            "is the broker running, and without TLS? `headwater up` starts one, `headwater status` says what runs; "
+            "one with TLS or passwords: docs/security.md"
         )

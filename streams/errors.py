@@ -2,6 +2,7 @@
 
 StreamsError                  base of what this room raises
 ├── ClusterUnavailableError   the brokers can't be reached, or did not answer in time
+│   └── AccessRefusedError    they are there and do not let us in                         (access.py)
 ├── TopicMissingError         a topic that should be there is not; `headwater topics ensure` creates it
 ├── DeliveryError             the cluster refused a record, or did not confirm it in time
 ├── TooManyQuestionsError     as many questions wait as this door lets in; try again later

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from typing import Final
 
 import msgspec
 
-from schemas.codec import Codec
-from schemas.envelope import Micros
-from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Query, QueryAsked
+from adapters.errors import AdapterError
+from schemas.codec import Codec, SchemaError
+from schemas.envelope import Micros, derived_id
+from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Query, QueryAsked, QueryCancelled
 from streams import headers as names
 from streams.errors import ClusterUnavailableError, StreamsError, TooManyQuestionsError
 from streams.publishing import Entrance, Published, Publisher
 from streams.replies import Reply, ReplyReader
 from streams.settings import Settings
-from topics.answer import QUERY_ASKED
+from topics.answer import QUERY_ASKED, QUERY_ASKED_BULK, QUERY_CANCELLED
 
 __all__ = ["MAX_WAITING", "Exchange", "Reply"]
 
@@ -29,12 +31,17 @@ MAX_WAITING: Final = 1_000
 _MAX_UNREAD: Final = 512
 # Not finding a broker is said sooner than not finding an answer.
 _SEND_PATIENCE_S: Final = 5.0
+# What was left just now may still be said before the process ends.
+_LEAVE_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class _Waiting:
     """One question and what came for it so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline_at: Micros) -> None:
+        self.deadline_at = deadline_at
         self._queue: asyncio.Queue[Reply | StreamsError] = asyncio.Queue(_MAX_UNREAD)
         self._next_index = 0
 
@@ -95,6 +102,7 @@ class Exchange:
         self._instance = instance or entrance.ids.new()
         self._max_waiting = max_waiting
         self._waiting: dict[str, _Waiting] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(settings.kafka, codec, entrance, _SEND_PATIENCE_S)
         self._reader = ReplyReader(
@@ -117,6 +125,8 @@ class Exchange:
         """Let the clients go; questions that still wait get an error."""
         for waiting in self._waiting.values():
             waiting.put(ClusterUnavailableError("the gateway is shutting down; ask again"))
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=_LEAVE_S)
         await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self._publisher.close)
 
@@ -139,22 +149,55 @@ class Exchange:
         """Put a question on its topic; yields deltas as they come and ends with the answer, given or withheld.
 
         A question without a deadline gets the gateway's; past it the answer is `expired`, whoever still works on it.
+        Whoever closes the iterator before its last item has left: the question is cancelled.
         Raises ClusterUnavailableError, TooManyQuestionsError, and what sending raises.
         """
         self.check_room(query)
         query = self._dated(query)
-        waiting = self._waiting[query.query_id] = _Waiting()
+        waiting = self._waiting[query.query_id] = _Waiting(query.deadline_at)
+        shown, final = _Shown(), False
         try:
             await self._send(QueryAsked(tenant=tenant, event_id=query.query_id, query=query), traceparent)
-            shown, final = _Shown(), False
             while not final:
                 reply = await self._next(waiting, query, tenant)
                 final = not isinstance(reply, AnswerDelta)
                 if (rest := shown.rest(reply)) is not None:
                     yield rest
                 yield reply
+        except (GeneratorExit, asyncio.CancelledError):
+            if not final:
+                self._leave(tenant, query.query_id)
+            raise
         finally:
             self._waiting.pop(query.query_id, None)
+
+    async def cancel(self, query_id: str, tenant: str) -> Published:
+        """Say that nobody waits for an answer any more; one that was given already stays given.
+
+        Whoever waits for it hears `cancelled`. Best effort, and the same however often it is said.
+        Raises ClusterUnavailableError, and what sending raises.
+        """
+        return await asyncio.to_thread(self._publisher.publish, QUERY_CANCELLED, self._cancelled(tenant, query_id))
+
+    def _cancelled(self, tenant: str, query_id: str) -> QueryCancelled:
+        waiting = self._waiting.get(query_id)
+        deadline = waiting.deadline_at if waiting else Micros(0)
+        event_id = derived_id(query_id, "cancel", 0)
+        return QueryCancelled(tenant=tenant, event_id=event_id, query_id=query_id, deadline_at=deadline)
+
+    def _leave(self, tenant: str, query_id: str) -> None:
+        """Cancels for one who has left already: nobody waits for this, and nobody hears of its failure but the log."""
+        event = self._cancelled(tenant, query_id)
+
+        async def say() -> None:
+            try:
+                await asyncio.to_thread(self._publisher.send, QUERY_CANCELLED, event)
+            except (StreamsError, AdapterError, SchemaError) as error:
+                _log.warning("question %s can't be cancelled: %s", query_id, error)
+
+        task = asyncio.get_running_loop().create_task(say())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _next(self, waiting: _Waiting, query: Query, tenant: str) -> Reply:
         left_s = (query.deadline_at - self._clock.now()) / 1e6
@@ -188,7 +231,8 @@ class Exchange:
         if traceparent:
             headers.append((names.TRACEPARENT, traceparent))
         # The first event of a topic asks the registry and the cluster: not in the event loop.
-        sent = await asyncio.to_thread(self._publisher.send, QUERY_ASKED, asked, headers)
+        topic = QUERY_ASKED_BULK if query.lane == QUERY_ASKED_BULK.lane else QUERY_ASKED
+        sent = await asyncio.to_thread(self._publisher.send, topic, asked, headers)
         sent.add_done_callback(lambda done: self._on_delivery(query.query_id, done))
 
     def _on_delivery(self, query_id: str, done: Future[Published]) -> None:
@@ -210,7 +254,8 @@ class Exchange:
             waiting.put(reply)
 
     def _prepare(self) -> None:
-        self._publisher.prepare(QUERY_ASKED)
+        for topic in (QUERY_ASKED, QUERY_ASKED_BULK, QUERY_CANCELLED):
+            self._publisher.prepare(topic)
 
     def _choose(self, partitions: int) -> int:
         wanted = self._settings.gateway.reply_partition

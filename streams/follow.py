@@ -1,6 +1,7 @@
 """A follower folds a whole topic into a view in this process: heads, vectors already computed.
 
-It reads every partition from the beginning, committed records only, without a group: each process has its own view.
+It reads every partition from the beginning (or from a while ago), committed records only, without a group: each process
+has its own view.
 """
 
 from __future__ import annotations
@@ -36,13 +37,21 @@ class Follower:
     """Keeps a view as new as the log. Use it where a step must know every committed record of a topic.
 
     `catch_up` waits until everything that was committed when it was called is folded: call it after an assignment, when
-    the group's offsets are known to be stable, and the view holds all that a predecessor committed.
+    the group's offsets are known to be stable, and the view holds all that a predecessor committed. With `since_s` only
+    what is younger is read: for a view of what passes.
     """
 
     def __init__(
-        self, topic: AnyTopic, fold: Callable[[Event], None], codec: Codec, kafka: Kafka, clock: Clock
+        self,
+        topic: AnyTopic,
+        fold: Callable[[Event], None],
+        codec: Codec,
+        kafka: Kafka,
+        clock: Clock,
+        since_s: float | None = None,
     ) -> None:
         self.topic = topic
+        self._since_s = since_s
         self._fold = fold
         self._codec = codec
         self._kafka = kafka
@@ -119,11 +128,20 @@ class Follower:
         consumer = self._consumer(**{"enable.partition.eof": True, "fetch.wait.max.ms": 100})
         while not self._stop.is_set():
             with contextlib.suppress(KafkaException, KeyError):
-                partitions = self._partitions(consumer)
-                consumer.assign([TopicPartition(self.topic.name, p, OFFSET_BEGINNING) for p in partitions])
+                consumer.assign(self._starts(consumer))
                 break
             self._stop.wait(0.5)
         return consumer
+
+    def _starts(self, consumer: Any) -> list[TopicPartition]:
+        """Where to begin, per partition: the first record of the last `since_s` seconds, else the end."""
+        partitions = self._partitions(consumer)
+        if self._since_s is None:
+            return [TopicPartition(self.topic.name, partition, OFFSET_BEGINNING) for partition in partitions]
+        at_ms = self._clock.now() // 1_000 - int(self._since_s * 1_000)
+        places = [TopicPartition(self.topic.name, partition, at_ms) for partition in partitions]
+        found: list[TopicPartition] = consumer.offsets_for_times(places, timeout=self._kafka.deadline_s)
+        return found
 
     def _turn(self, consumer: Any) -> None:
         first = consumer.poll(POLL_S)

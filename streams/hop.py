@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from schemas.envelope import Event
 from streams.errors import StreamsError
+from streams.retries import RetryLater
 from topics.topic import Topic
 
 Mode = Literal["batch", "keyed"]
@@ -25,7 +26,7 @@ class JourneyError(StreamsError):
 class BatchLimits:
     """When a batch is full: records, or milliseconds since its first record (0: whatever is there goes at once)."""
 
-    records: int = 500
+    records: int = 2_000
     wait_ms: int = 0
 
 
@@ -33,10 +34,14 @@ class BatchLimits:
 class Hop:
     """A step between topics. Use it in a journey file.
 
-    `mode` batch: transactions, exactly once between topics. keyed: at least once, many keys at a time, ids that repeat.
+    `mode` batch: transactions, exactly once between topics; with `exactly_once=False` results are delivered before
+    their offsets are committed, for milliseconds where a repeat is harmless. keyed: at least once, many keys at a time,
+    ids that repeat.
     `guard` may answer instead of the step (an expired question); `rejected` tells the asker of a dead letter;
     `committed` sees the events after their transaction, for what must follow at once.
     `waits_for` names ports that must have caught up with the log before records of a new assignment are handled.
+    `retries` sends a record that used up its tries to retry topics first, in order per key (`streams/parking.py`).
+    Raises JourneyError for `retries` on a keyed hop, or on topics of others: these have none.
     """
 
     reads: tuple[AnyTopic, ...]
@@ -48,6 +53,14 @@ class Hop:
     rejected: Callable[[Any, str], Iterable[Event]] | None = None
     committed: Callable[..., None] | None = None
     waits_for: tuple[str, ...] = ()
+    retries: RetryLater | None = None
+    exactly_once: bool = True
+
+    def __post_init__(self) -> None:
+        if self.retries and (self.mode == "keyed" or any(topic.raw for topic in self.reads)):
+            raise JourneyError(f"wanted a batch hop over topics of ours for retry topics, got {self.name!r}")
+        if not self.exactly_once and (self.retries or self.committed):
+            raise JourneyError(f"hop {self.name!r}: retry topics and `committed` need exactly_once=True")
 
     @property
     def name(self) -> str:

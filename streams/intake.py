@@ -1,12 +1,16 @@
 """The consumer side of a hop: reads batches, keeps the ledger of its assignments, pauses, rewinds, watches for stalls.
 
-Rebalance callbacks only note what happened: no pausing in them (librdkafka#5591), no waiting, no committing.
+Rebalance callbacks only note what happened: no pausing in them (librdkafka#5591), no waiting. What must be said before
+a partition goes (`leaving`) is a commit that is not waited for.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -15,26 +19,30 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from processors.ports import Clock
 from schemas.failures import Headers
 from streams import metrics
-from streams.clients import consumer_config
+from streams.bounded import Bounded, StuckError
+from streams.clients import client_config, consumer_config
 from streams.commits import OffsetLedger
 from streams.errors import StreamsError
+from streams.lookout import Lookout, SilentError
 from streams.records import Partition, Record
+from streams.refusals import log_refusal
 from streams.runs import decode
 from streams.settings import Kafka, Worker
-from streams.watchdog import StalledError, Watchdog
+from streams.transactions import AbortedError
 
 _LOG = structlog.get_logger(__name__)
-# Often enough to see a stall of half a minute, seldom enough to cost nothing.
-LOOK_EVERY_S: Final = 1.0
 # Long enough for a loaded coordinator, short enough that a member that must join again does so soon.
 ASK_TIMEOUT_S: Final = 2.0
 
 
 FULL_QUEUE_BACKOFF_MS: Final = 5
+MARK_TIMEOUT_S: Final = 5.0
 ASK_AGAIN_S: Final = 0.2
-# A consumer is asked for a sign of life three times within the patience: one slow answer is no silence.
-SIGNS_OF_LIFE: Final = 3
 ASK_TIMES: Final = 4
+# A static member's id is free once its predecessor has left, or its session is over: asked soon, then ever more seldom.
+REFUSED_S: Final = 0.25
+REFUSED_MAX_S: Final = 2.0
+_UNRELEASED: Final = KafkaError(KafkaError.UNRELEASED_INSTANCE_ID).str()
 
 
 class IntakeError(StreamsError):
@@ -47,16 +55,26 @@ class Intake:
     def __init__(self, kafka: Kafka, worker: Worker, group: str, topics: Sequence[str], clock: Clock) -> None:
         self.hop = group
         self.ledger = OffsetLedger()
+        metrics.announce(group)
         self.assignments = 0
         self._clock = clock
-        self._watchdog = Watchdog(worker.stall_s)
+        self._asking = client_config(kafka)
+        self._lookout = Lookout(worker.stall_s, clock, self._asking)
         self.revocations = 0
+        self._lost_at = -math.inf
         self.replaced = 0
-        self._looked = clock.monotonic()
-        self._heard = clock.monotonic()
         self._paused = False
+        self.leaving: Callable[[Sequence[Partition]], None] = lambda _: None
+        self.uncommitted = 0
+        self._held: frozenset[Partition] = frozenset()
+        self._held_of = self.assignments
+        self._refusals = 0
+        self._join_at: float | None = None
         self._fresh: set[Partition] = set()
         self._done: dict[Partition, frozenset[int]] = {}
+        self.met: dict[Partition, tuple[int, str | None]] = {}
+        """What the last owners of partitions assigned since left: offset and metadata. Whoever looks takes it out."""
+        self._marking = Bounded("marks")
         self._topics = list(topics)
         self._patience_s = worker.stall_s
         self._config = consumer_config(
@@ -67,6 +85,8 @@ class Intake:
                 # A full queue is asked about again after a second by default: it would be empty most of that time.
                 "fetch.queue.backoff.ms": FULL_QUEUE_BACKOFF_MS,
                 "isolation.level": "read_committed",
+                "on_commit": self._on_commit,
+                **({"group.instance.id": f"{group}-{worker.slot}"} if worker.static_member else {}),
                 **({"group.remote.assignor": "range"} if kafka.group_protocol == "consumer" else {}),
             },
         )
@@ -75,8 +95,12 @@ class Intake:
 
     def read(self, most: int, wait_s: float) -> list[Record]:
         """Up to `most` records: waits for the first, then takes what is there (`consume` alone would wait for all)."""
+        if self._join_at is not None and not self._joined_again(wait_s):
+            return []
+        asked = self._clock.monotonic()
         first = self._consumer.poll(wait_s)
         if first is None:
+            self._lookout.hungry(self._clock.monotonic() - asked)
             return []
         return self._records([first, *(self._consumer.consume(most - 1, 0) if most > 1 else ())])
 
@@ -100,7 +124,21 @@ class Intake:
     def resume(self) -> None:
         if self._paused:
             self._paused = False
-            self._apply(self._consumer.resume)
+            self._apply(self._consumer.resume, set(self.ledger.places()) - self._held)
+
+    def hold(self, held: frozenset[Partition]) -> None:
+        """Fetches from all partitions but these. Say it every turn: it acts where that or the assignment changed."""
+        if held == self._held and self._held_of == self.assignments:
+            return
+        self._held, self._held_of = held, self.assignments
+        mine = set(self.ledger.places())
+        for places, act in ((mine & held, self._consumer.pause), (mine - held, self._consumer.resume)):
+            if places:
+                self._apply(act, places)
+
+    def recalled(self, place: Partition) -> frozenset[int]:
+        """The offsets that a predecessor had completed beyond its last commit."""
+        return self._done.get(place, frozenset())
 
     def rewind(self) -> None:
         """Reads again from the committed offsets of every partition that is ours.
@@ -109,9 +147,7 @@ class Intake:
         batch a second time. Call it once the producer is aborted or replaced, so that nothing is pending any more.
         """
         for place, known in self._committed().items():
-            epoch = self.ledger.epoch(place)
-            if epoch is not None and known.offset >= 0:
-                self.ledger.committed(place, known.offset, epoch)
+            self.ledger.read_back(place, known.offset if known.offset >= 0 else None)
             resume = self.ledger.resume_at(place)
             self.ledger.rewind(place)
             if resume is not None:
@@ -121,7 +157,7 @@ class Intake:
         return self._consumer.consumer_group_metadata()
 
     def commit(self, offsets: Iterable[TopicPartition]) -> None:
-        """Commits without waiting; the next commit repeats what a lost one said."""
+        """Commits without waiting; `uncommitted` counts those that failed, to be said again."""
         self._consumer.commit(offsets=list(offsets), asynchronous=True)
 
     def commit_now(self, offsets: Sequence[TopicPartition]) -> None:
@@ -129,27 +165,46 @@ class Intake:
         if offsets:
             self._consumer.commit(offsets=list(offsets), asynchronous=False)
 
-    def watch(self) -> None:
-        """Looks for stalls once a second: seeks again what stands still, and begins again where that did not help."""
-        now = self._clock.monotonic()
-        if now - self._looked < LOOK_EVERY_S:
-            return
-        self._looked = now
-        if now - self._heard > self._patience_s / SIGNS_OF_LIFE and not self._hears(now):
-            return
-        positions = self._positions()
-        metrics.LAG.labels(self.hop).set(sum(max(0, end - at) for at, end in positions.values()))
-        if self._paused:
+    def mark(self, texts: Mapping[Partition, str], wait: bool) -> None:
+        """Commits the offset again at which each partition resumes, with words beside it (`suspects.py`).
+
+        Raises AbortedError where it waits and the words may not be there.
+        """
+        at = {place: self.ledger.resume_at(place) for place in texts}
+        marks = [TopicPartition(*place, offset, texts[place]) for place, offset in at.items() if offset is not None]
+        if not wait:
+            with contextlib.suppress(KafkaException):
+                self.commit(marks)
             return
         try:
-            standing = self._watchdog.look(positions, now)
-        except StalledError as error:
+            self._confirm(at)
+            self._marking(partial(self.commit_now, marks), MARK_TIMEOUT_S)
+        except (KafkaException, StuckError) as error:
+            raise AbortedError(f"what is in hand could not be marked: {error}") from error
+
+    def _confirm(self, offsets: Mapping[Partition, int | None]) -> None:
+        """Raises AbortedError where a commit was promised and not carried out: a mark above it would lose records."""
+        promised = {place for place in offsets if self.ledger.confirmed(place)}
+        known = self._ask_committed() if promised else {}
+        for place in promised:
+            if place in known and known[place].offset != offsets[place]:
+                raise AbortedError(f"wanted {place} committed up to {offsets[place]}, found {known[place].offset}")
+
+    def watch(self) -> None:
+        """Looks for stalls once a second: seeks again what stands still, and begins again where only that helps."""
+        if not self._lookout.is_due():
+            return
+        places = self.ledger.places()
+        try:
+            standing = self._lookout.look(self._consumer, places, places if self._paused else self._held)
+        except SilentError as error:
             self.reopen(str(error))
             return
+        metrics.observe_positions(self.hop, self._lookout.positions, len(places))
         for place in standing:
             metrics.STALLS.labels(self.hop).inc()
             _LOG.warning("partition.stalled", hop=self.hop, topic=place[0], partition=place[1])
-            self._seek(place, positions[place][0])
+            self._seek(place, self._lookout.positions[place][0])
 
     def reopen(self, reason: str) -> None:
         """Begins again with a new consumer, which reads from the committed offsets.
@@ -166,7 +221,7 @@ class Intake:
             self.ledger.revoke(place)
         self._fresh.clear()
         self._done.clear()
-        self._watchdog = Watchdog(self._patience_s)
+        self._lookout = Lookout(self._patience_s, self._clock, self._asking)
         self._open()
 
     def _open(self) -> None:
@@ -174,24 +229,6 @@ class Intake:
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
-
-    def _hears(self, now: float) -> bool:
-        """Whether the brokers answer this consumer. One that they do not answer for the whole patience is replaced.
-
-        Both are asked: who has the records, and who keeps the group's offsets; without these nothing is ever fetched.
-        """
-        place = next(iter(self.ledger.places()), None)
-        try:
-            if place is not None:
-                self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=LOOK_EVERY_S)
-                self._consumer.committed([TopicPartition(*place)], timeout=LOOK_EVERY_S)
-            self._heard = now
-        except KafkaException as error:
-            if now - self._heard > self._patience_s:
-                self._heard = now
-                self.reopen(f"no broker answered for {self._patience_s:g} s: {error.args[0]}")
-            return False
-        return True
 
     def close(self) -> None:
         """Leaves the group."""
@@ -219,8 +256,32 @@ class Intake:
 
     def _fail_if_fatal(self, error: KafkaError) -> None:
         # A fatal error comes out of poll() with code _FATAL while its fatal() says False (librdkafka 2.16).
-        if error.fatal() or error.code() == KafkaError._FATAL:
+        if not error.fatal() and error.code() != KafkaError._FATAL:
+            log_refusal(error)
+            return
+        if _UNRELEASED not in error.str():
             raise IntakeError(f"the consumer of {self.hop!r} is broken: {error}")
+        wait_s = min(REFUSED_S * 2**self._refusals, REFUSED_MAX_S)
+        self._refusals += 1
+        self._join_at = self._clock.monotonic() + wait_s
+        _LOG.warning("consumer.refused", hop=self.hop, reason="the last of this static id has not left", again_s=wait_s)
+
+    def _joined_again(self, wait_s: float) -> bool:
+        """A refused consumer is good for nothing more: after a while a new one takes its place."""
+        assert self._join_at is not None
+        if self._clock.monotonic() < self._join_at:
+            threading.Event().wait(wait_s)
+            return False
+        self._join_at = None
+        threading.Thread(target=self._consumer.close, name="refused consumer", daemon=True).start()
+        self._open()
+        return True
+
+    def _on_commit(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
+        if error is not None:
+            # A rebalance refuses what was under way: common, and mended by saying it again.
+            self.uncommitted += 1
+            _LOG.debug("commit.failed", hop=self.hop, reason=error.str())
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
@@ -229,20 +290,25 @@ class Intake:
             self.ledger.assign((partition.topic, partition.partition))
             self._fresh.add((partition.topic, partition.partition))
         self.assignments += 1
+        metrics.observe_rebalance(self.hop, self._clock.monotonic() - self._lost_at)
+        self._lost_at = -math.inf
+        self._refusals = 0
         _LOG.info("partitions.assigned", hop=self.hop, partitions=_names(partitions))
 
     def _on_revoke(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
             return
         self.revocations += 1
+        self._lost_at = self._clock.monotonic()
+        self.leaving([(partition.topic, partition.partition) for partition in partitions])
         for partition in partitions:
             self.ledger.revoke((partition.topic, partition.partition))
             self._fresh.discard((partition.topic, partition.partition))
             self._done.pop((partition.topic, partition.partition), None)
         _LOG.info("partitions.revoked", hop=self.hop, partitions=_names(partitions))
 
-    def _apply(self, act: Any) -> None:
-        mine = [TopicPartition(*place) for place in self.ledger.places()]
+    def _apply(self, act: Any, places: Iterable[Partition] | None = None) -> None:
+        mine = [TopicPartition(*place) for place in (self.ledger.places() if places is None else places)]
         try:
             act(mine)
         except KafkaException as error:
@@ -266,8 +332,9 @@ class Intake:
             _LOG.warning("offsets.unknown", hop=self.hop, reason=str(error.args[0]))
             found = {}
         for place, known in found.items():
-            if place in self._fresh and known.offset >= 0:
-                self._done[place] = decode(known.offset, known.metadata)
+            if place in self._fresh:
+                self._done[place] = decode(max(0, known.offset), known.metadata)
+                self.met[place] = (known.offset, known.metadata)
         self._fresh.clear()
 
     def _committed(self) -> dict[Partition, TopicPartition]:
@@ -296,15 +363,6 @@ class Intake:
             if each.error is not None:
                 raise KafkaException(each.error)
         return {(each.topic, each.partition): each for each in found}
-
-    def _positions(self) -> dict[Partition, tuple[int, int]]:
-        mine = [TopicPartition(*place) for place in self.ledger.places()]
-        found = {}
-        for at in self._consumer.position(mine):
-            end = self._consumer.get_watermark_offsets(at, cached=True)
-            if at.offset >= 0 and end is not None and end[1] >= 0:
-                found[(at.topic, at.partition)] = (at.offset, end[1])
-        return found
 
 
 def _headers(message: Message) -> Headers:

@@ -2,52 +2,44 @@
 
 The way of a record:
 1. The poll thread reads a batch and hands it over with one call to the event loop.
-2. First in, first out per key; up to `in_flight_keys` keys at once; completion out of order.
-3. Each fused step runs in turn: synchronous ones in a pool of threads, streaming ones in the loop. What a step emits is
-   produced at once.
-4. The record is complete when the delivery reports of all its outputs are good.
-5. The poll thread commits, without waiting, the highest offset below which nothing is unfinished; what is complete
-   beyond it goes into the commit's metadata, and is passed over after a restart.
-6. Too much in flight, or a dependency away: fetching is paused, polling goes on.
-7. Stop: read nothing more, finish what is in flight within the grace, commit, leave the group.
+2. There it waits for its key and for a place of its lane, and its steps run (`flights.py`, `stepping.py`).
+3. It is complete when the delivery reports of all its outputs are good.
+4. The poll thread commits, without waiting, the highest offset below which nothing is unfinished; what is complete
+   beyond it goes into the commit's metadata, and is passed over after a restart or a rebalance.
+5. A lane that holds enough, a partition that ran far ahead of its oldest unfinished record, a dependency that is away:
+   fetching is held back there, polling goes on.
+6. Revoked: what has not started is dropped; what has may still be written, and is done again by the next owner unless
+   the last commit said that it is done.
+7. Stop: start nothing more, finish what has started within the grace, commit, leave the group.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import structlog
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
-from processors.contract import Reject, Stop
 from processors.ports import Clock
-from schemas.envelope import Event
 from streams import metrics
 from streams.batches import HopPlan
-from streams.clients import producer_config
-from streams.errors import ClusterUnavailableError, DeliveryError, TopicMissingError
+from streams.flights import Flights, Shore
 from streams.intake import Intake
-from streams.pipeline import BoundHop
-from streams.records import Inbound, Outgoing, Partition, Processed, Record
-from streams.retries import GivenUp, as_stop
-from streams.routing import Router, send
+from streams.lanes import Backlog, Limits
+from streams.records import Partition, Record
 from streams.runs import encode
+from streams.sending import Sender
 from streams.settings import Settings
+from streams.stepping import Stepper
 
 _LOG = structlog.get_logger(__name__)
 POLL_S: Final = 0.05
 COMMIT_EVERY_S: Final = 0.15
-# Leaving is bounded: a broker that is away, or a step that does not end, must not keep the process.
-LEAVE_S: Final = 5.0
-# What sending raises when the cluster is away; the record is tried again when it is back.
-_AWAY: Final = (ClusterUnavailableError, TopicMissingError, DeliveryError, BufferError, KafkaException)
-# More threads than cores: a step may wait for an index or a view.
-STEP_THREADS: Final = 4
+
+Progress = tuple[int, frozenset[int]]
+"""An offset that may be committed, and the completed ones beyond it."""
 
 
 class KeyedHop:
@@ -62,259 +54,135 @@ class KeyedHop:
         # The poll thread delivers and commits, the loop's thread completes: the lock keeps a count from changing
         # while it is taken.
         self._lock = threading.Lock()
-        self._queues: dict[bytes, deque[Record]] = {}
-        self._pool = ThreadPoolExecutor(STEP_THREADS, thread_name_prefix=plan.pipeline.name)
-        self._loop = asyncio.new_event_loop()
-        self._slots = asyncio.Semaphore(settings.worker.in_flight_keys)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = threading.Event()
-        self._waiting = 0
-        self._failed: BaseException | None = None
+        worker = settings.worker
+        limits = Limits(worker.in_flight_records, worker.in_flight_kbytes, worker.max_gap)
+        self._backlog = Backlog(limits, {topic.name: topic.lane for topic in plan.pipeline.reads})
+        # One read may go beyond the mark; it must not go far beyond.
+        self._most_records = min(plan.most_records, worker.in_flight_records)
         self._committed_at = 0.0
-        self._said: dict[Partition, tuple[int, frozenset[int]]] = {}
+        self._uncommitted = 0
+        self._said: dict[Partition, Progress] = {}
+        self._held_since: float | None = None
+        self._in_hand = metrics.InHand(self.name, clock)
         self._intake: Intake
-        self._producer: Any = None
-        self._router: Any = None
+        self._flights: Flights
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Raises what only a restart can heal."""
-        kafka = self._settings.kafka
-        self._producer = Producer(producer_config(kafka, **{"message.timeout.ms": 30_000}))
-        self._router = Router(self._producer)
+        kafka, worker = self._settings.kafka, self._settings.worker
+        sender = Sender(kafka, self.name)
+        stepper = Stepper(self.name, self._plan.pipeline, sender, worker.lane_weights)
+        self._flights = Flights(stepper, worker, self._clock, Shore(self._is_current, self._landed))
         topics = [topic.name for topic in self._plan.pipeline.reads]
-        self._intake = Intake(kafka, self._settings.worker, self.name, topics, self._clock)
-        threads = [
-            threading.Thread(target=self._run_loop, name=f"{self._plan.pipeline.name} loop", daemon=True),
-            threading.Thread(target=self._serve_deliveries, name=f"{self._plan.pipeline.name} sent", daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        for follower in self._plan.followers:
-            follower.catch_up(kafka.deadline_s)
-        self.ready.set()
+        self._intake = Intake(kafka, worker, self.name, topics, self._clock)
+        self._intake.leaving = self._leave
         try:
-            while not stop.is_set() and self._failed is None:
+            sender.start({topic.name for bound in self._plan.pipeline.hops for topic in bound.hop.writes})
+            self._flights.start()
+            for follower in self._plan.followers:
+                follower.catch_up(kafka.deadline_s)
+            self.ready.set()
+            while not stop.is_set() and self._flights.failed is None:
                 self._turn()
             self._drain()
         finally:
-            self._leave(threads)
-        if self._failed is not None:
-            raise self._failed
+            self._intake.close()
+            self._flights.close()
+            sender.close()
+            stepper.close()
+        if self._flights.failed is not None:
+            raise self._flights.failed
 
     def _turn(self) -> None:
         self._hold_back()
-        records = self._intake.read(self._plan.most_records, POLL_S)
+        records = self._intake.read(self._most_records, POLL_S)
         if records:
             metrics.RECORDS.labels(self.name).inc(len(records))
-            self._loop.call_soon_threadsafe(self._accept, records)
+            for record in records:
+                self._backlog.enter(record)
+            self._flights.accept(records)
         self._commit()
         self._intake.watch()
 
+    def _is_current(self, record: Record) -> bool:
+        return self._intake.current(record)
+
+    def _landed(self, record: Record, done: bool) -> None:
+        """In the loop's thread: a record is complete, or dropped."""
+        if done:
+            with self._lock:
+                self._intake.ledger.complete(record.place, record.offset, record.epoch)
+        self._backlog.leave(record)
+
     def _hold_back(self) -> None:
-        limits = self._settings.worker
+        """Says anew, every turn, which partitions are not fetched from: assignments change, and lanes empty."""
+        waiting = self._flights.waiting > 0
         with self._lock:
             ledger = self._intake.ledger
-            full = ledger.unfinished() >= limits.max_gap or any(
-                ledger.gap(place) >= limits.max_gap for place in ledger.places()
-            )
-        if full or self._waiting:
-            self._intake.pause()
-        else:
-            self._intake.resume()
+            gaps = {place: ledger.gap(place) for place in ledger.places()}
+        held = frozenset(gaps) if waiting else self._backlog.held(gaps)
+        self._intake.hold(held)
+        metrics.PAUSED.labels(self.name).set(1 if waiting else 0)
+        now = self._clock.monotonic()
+        if self._held_since is not None:
+            metrics.PAUSED_SECONDS.labels(self.name).inc(now - self._held_since)
+        self._held_since = now if held else None
+        self._in_hand.hold(*self._backlog.total())
 
     def _commit(self, *, now: bool = False) -> None:
         if not now and self._clock.monotonic() - self._committed_at < COMMIT_EVERY_S:
             return
         self._committed_at = self._clock.monotonic()
-        with self._lock:
-            progress = self._intake.ledger.progress()
-            for place, (offset, _) in progress.items():
-                epoch = self._intake.ledger.epoch(place)
-                if epoch is not None:
-                    self._intake.ledger.committed(place, offset, epoch)
+        if self._uncommitted != self._intake.uncommitted:
+            # One failed, and nobody says which: all of it is said again.
+            self._uncommitted = self._intake.uncommitted
+            self._said.clear()
+        progress = self._progress()
         news = {place: known for place, known in progress.items() if self._said.get(place) != known}
         self._said = progress
+        self._say(news, self._intake.commit_now if now else self._intake.commit)
+        if news:
+            self._in_hand.committed()
+
+    def _leave(self, places: Sequence[Partition]) -> None:
+        """Partitions are about to go: what is done by now is said, so that the next owner does not do it again."""
+        progress = self._progress()
+        self._say({place: progress[place] for place in places if place in progress}, self._intake.commit)
+        for place in places:
+            self._said.pop(place, None)
+
+    def _say(self, news: Mapping[Partition, Progress], commit: Callable[[list[TopicPartition]], None]) -> None:
         offsets = [
             TopicPartition(*place, offset, metadata=encode(offset, beyond)) for place, (offset, beyond) in news.items()
         ]
         if not offsets:
             return
         try:
-            self._intake.commit_now(offsets) if now else self._intake.commit(offsets)
+            commit(offsets)
         except KafkaException as error:
             _LOG.warning("commit.failed", hop=self.name, reason=str(error.args[0]))
 
-    def _accept(self, records: list[Record]) -> None:
-        """In the loop: queues records under their keys; a key that was idle gets a task."""
-        for record in records:
-            key = record.key or record.offset.to_bytes(8, "big")
-            if key in self._queues:
-                self._queues[key].append(record)
-                continue
-            self._queues[key] = deque([record])
-            task = self._loop.create_task(self._work(key))
-            self._tasks.add(task)
-            task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failed = error
-
-    async def _work(self, key: bytes) -> None:
-        """Takes a key's records one after the other, until there is none."""
-        async with self._slots:
-            queue = self._queues[key]
-            while queue:
-                await self._record(queue[0])
-                queue.popleft()
-            del self._queues[key]
-
-    async def _record(self, record: Record) -> None:
-        started = self._clock.monotonic()
-        deliveries: list[asyncio.Future[None]] = []
-        while True:
-            try:
-                await self._steps(record, deliveries)
-                await asyncio.gather(*deliveries)
-                break
-            except Exception as error:
-                pause = as_stop(error) or (Stop(str(error)) if isinstance(error, _AWAY) else None)
-                if pause is None:
-                    raise
-                await self._pause(pause)
-                deliveries.clear()
-        metrics.STEP_SECONDS.labels(self.name).observe(self._clock.monotonic() - started)
+    def _progress(self) -> dict[Partition, Progress]:
+        """Where each partition may be committed, and what is complete beyond: here, or by whoever had it before."""
         with self._lock:
-            self._intake.ledger.complete(record.place, record.offset, record.epoch)
-
-    async def _pause(self, reason: Stop) -> None:
-        _LOG.warning("hop.paused", hop=self.name, reason=str(reason), after_s=reason.after_s)
-        self._waiting += 1
-        metrics.PAUSED.labels(self.name).set(self._waiting)
-        await asyncio.sleep(reason.after_s)
-        self._waiting -= 1
-        metrics.PAUSED.labels(self.name).set(self._waiting)
-        metrics.PAUSED_SECONDS.labels(self.name).inc(reason.after_s)
-
-    async def _steps(self, record: Record, deliveries: list[asyncio.Future[None]]) -> None:
-        pipeline = self._plan.pipeline
-        done = Processed.nothing(1)
-        first = pipeline.decode(0, record, done)
-        self._send(done.outgoing[0], deliveries)
-        pending = [first] if first else []
-        for bound in pipeline.hops:
-            for inbound in [one for one in pending if one.topic in bound.reads]:
-                pending.extend(await self._step(bound, inbound, deliveries))
-
-    async def _step(self, bound: BoundHop, inbound: Inbound, sent: list[asyncio.Future[None]]) -> list[Inbound]:
-        """One step on one event, within its budget; a rejected one becomes a dead letter and a word to the asker."""
-        pipeline, out = self._plan.pipeline, list[Outgoing]()
-        if (answer := bound.guard(inbound.event)) is not None:
-            metrics.EXPIRED.labels(self.name).inc()
-            return self._emitted(pipeline.emit(bound, inbound, [answer], out), out, sent)
-        policy = pipeline.policy
-        for attempt in range(1, policy.attempts + 1):
-            try:
-                return await self._attempt(bound, inbound, sent)
-            except Reject as reject:
-                failed = reject
-                break
-            except Exception as error:
-                if as_stop(error):
-                    raise
-                failed = GivenUp(f"{type(error).__name__}: {error}", attempt)
-                failed.__cause__ = error
-                _LOG.warning("step.failed", step=bound.name, attempt=attempt, reason=str(error))
-                await asyncio.sleep(policy.backoff_s * attempt)
-        metrics.DEAD_LETTERS.labels(self.name).inc()
-        events = pipeline.refuse(bound, inbound, failed, out)
-        return self._emitted(pipeline.emit(bound, inbound, events, out), out, sent)
-
-    async def _attempt(self, bound: BoundHop, inbound: Inbound, sent: list[asyncio.Future[None]]) -> list[Inbound]:
-        pipeline = self._plan.pipeline
-        if not bound.hop.streams:
-            events = await self._loop.run_in_executor(self._pool, self._call, bound, inbound.event)
-            out = list[Outgoing]()
-            return self._emitted(pipeline.emit(bound, inbound, events, out), out, sent)
-        passed, ordinal = [], 0
-        async for event in bound.hop.step(inbound.event, **bound.bound):
-            out = list[Outgoing]()
-            now = pipeline.origin.clock.now()
-            passed.append(pipeline.emit_one(bound, inbound, ordinal, event, now, out))
-            self._send(out, sent)
-            ordinal += 1
-        return passed
-
-    @staticmethod
-    def _call(bound: BoundHop, event: Event) -> list[Event]:
-        outputs = bound.call([event])[0]
-        if isinstance(outputs, Reject):
-            raise outputs
-        return outputs
-
-    def _emitted(self, passed: list[Inbound], out: list[Outgoing], sent: list[asyncio.Future[None]]) -> list[Inbound]:
-        self._send(out, sent)
-        return passed
-
-    def _send(self, outgoing: list[Outgoing], sent: list[asyncio.Future[None]]) -> None:
-        """Produces records; a future each, done when its delivery report is good."""
-        for out in outgoing:
-            future: asyncio.Future[None] = self._loop.create_future()
-            sent.append(future)
-            send(self._producer, self._router, out, on_delivery=self._reporter(future))
-            metrics.EVENTS.labels(self.name, out.topic).inc()
-
-    def _reporter(self, future: asyncio.Future[None]) -> Any:
-        def report(error: Any, _message: Any) -> None:
-            self._loop.call_soon_threadsafe(_resolve, future, error)
-
-        return report
-
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
-    def _serve_deliveries(self) -> None:
-        while not self._stopping.is_set():
-            self._producer.poll(0.1)
+            ledger = self._intake.ledger
+            progress = ledger.progress()
+            for place, (offset, _) in progress.items():
+                epoch = ledger.epoch(place)
+                if epoch is not None:
+                    ledger.committed(place, offset, epoch)
+        return {
+            place: (offset, beyond | {one for one in self._intake.recalled(place) if one > offset})
+            for place, (offset, beyond) in progress.items()
+        }
 
     def _drain(self) -> None:
-        """Finishes what is in flight, within the grace; what is not done then is read again by whoever comes next."""
+        """Lets land what has started, within the grace; the rest is read again by whoever comes next."""
         deadline = self._clock.monotonic() + self._settings.worker.drain_s
-        self._intake.pause()
-        while self._failed is None and self._clock.monotonic() < deadline:
-            with self._lock:
-                if not self._intake.ledger.unfinished():
-                    break
-            for record in self._intake.read(1, POLL_S):
-                self._loop.call_soon_threadsafe(self._accept, [record])
+        self._flights.drain()
+        while self._flights.failed is None and self._flights.flying and self._clock.monotonic() < deadline:
+            self._intake.hold(frozenset(self._intake.ledger.places()))
+            # Polled for the group's sake; what still comes in is not ours to start.
+            self._intake.read(1, POLL_S)
+            self._commit()
         self._commit(now=True)
-
-    def _leave(self, threads: list[threading.Thread]) -> None:
-        self._intake.close()
-        self._producer.flush(LEAVE_S)
-        with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(LEAVE_S)
-        self._stopping.set()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        for thread in threads:
-            thread.join(LEAVE_S)
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        if not self._loop.is_running():
-            self._loop.close()
-
-    async def _cancel(self) -> None:
-        """Ends what the grace did not see finished; its records are uncommitted and will be read again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _resolve(future: asyncio.Future[None], error: Any) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(Stop(f"a record was not delivered: {error}"))

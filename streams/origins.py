@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +13,13 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource, SecretsSett
 
 from streams.settings import Settings, child_environment
 
-__all__ = ["MASK", "Origin", "origins"]
+__all__ = ["MASK", "Origin", "masked", "origins"]
 
 MASK: Final = "********"
+
+# The names of librdkafka's settings that are secrets, those to come included; a path to a key's file is none.
+_SECRET_NAME: Final = re.compile(r"password|passphrase|secret|key\.pem$|oauthbearer\.config$", re.IGNORECASE)
+_IN_URL: Final = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+(?=@)")
 
 # In the order in which they are asked (`Settings.settings_customise_sources`).
 _PLACES: Final = ("command line", "environment", "secrets folder", "settings file")
@@ -48,24 +53,36 @@ def origins(settings: Settings) -> Iterator[Origin]:
             SecretsSettingsSource(Settings, secrets_dir=secrets),
         )
         given = [dict(source()) for source in asked]
-    for name, value, secret in _fields(settings, ""):
-        place = next((place for place, values in zip(_PLACES, given, strict=True) if _has(values, name)), _DEFAULT)
-        yield Origin(name, MASK if secret and value else value, place)
+    for path, value, secret in _fields(settings, ()):
+        place = next((place for place, values in zip(_PLACES, given, strict=True) if _has(values, path)), _DEFAULT)
+        yield Origin(".".join(path), MASK if secret and value else masked(value), place)
 
 
-def _fields(section: BaseModel, prefix: str) -> Iterator[tuple[str, Any, bool]]:
+def masked(value: Any) -> Any:
+    """A value without the password of a URL inside it.
+
+    >>> masked("https://worker:hidden@registry:8081")
+    'https://worker:********@registry:8081'
+    """
+    return _IN_URL.sub(rf"\1:{MASK}", value) if isinstance(value, str) else value
+
+
+def _fields(section: BaseModel, prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
+    """Every setting with its path, and whether it is secret; one of plain words, as `kafka.extra`, word by word."""
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
+        value, path = getattr(section, name), (*prefix, name)
         if isinstance(value, BaseModel):
-            yield from _fields(value, f"{prefix}{name}.")
+            yield from _fields(value, path)
+        elif isinstance(value, Mapping) and value and not any(isinstance(part, BaseModel) for part in value.values()):
+            yield from (((*path, key), part, bool(_SECRET_NAME.search(key))) for key, part in value.items())
         else:
             extra = field.json_schema_extra
-            yield f"{prefix}{name}", value, isinstance(extra, dict) and bool(extra.get("secret"))
+            yield path, value, isinstance(extra, dict) and bool(extra.get("secret"))
 
 
-def _has(values: Mapping[str, Any], dotted: str) -> bool:
+def _has(values: Mapping[str, Any], path: tuple[str, ...]) -> bool:
     found: Any = values
-    for name in dotted.split("."):
+    for name in path:
         if isinstance(found, BaseModel):
             found = found.model_dump(exclude_unset=True)
         if not isinstance(found, Mapping) or name not in found:

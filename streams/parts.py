@@ -34,10 +34,12 @@ from processors.ports import Embedder, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
+from streams.cancellations import LONGEST_S, Cancelled
 from streams.follow import Follower
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.settings import Settings
+from topics.answer import QUERY_CANCELLED
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
 
 
@@ -116,6 +118,9 @@ class Parts:
         kafka, clock = self.settings.kafka, self.port("clock")
         if name == "heads":
             return Follower(DOCUMENT_HEAD, self._fold_head(), self.codec, kafka, clock)
+        if name == "cancellations":
+            fold = self.port("cancellations").fold
+            return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
         return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
 
     def _fold_head(self) -> Callable[[Event], None]:
@@ -170,6 +175,9 @@ class Parts:
         chunking = self.settings.chunking
         embedder = self.port("embedder")
         return StructureSplitter(chunking.max_tokens, chunking.target_tokens, embedder.count, embedder.model)
+
+    def _cancellations(self) -> Cancelled:
+        return Cancelled(self.port("clock"))
 
     def _limits(self) -> AdmitLimits:
         return AdmitLimits(self.settings.gateway.max_question_chars, frozenset(self.settings.tenants))

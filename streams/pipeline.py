@@ -27,9 +27,10 @@ from schemas.codec import Codec, SchemaError, UnencodableError
 from schemas.envelope import Event, Micros, Version, derived_id
 from schemas.failures import DeadLetter, Headers
 from streams import headers as names
+from streams.deferred import Deferrals
 from streams.hop import AnyTopic, Hop
 from streams.records import Inbound, Outgoing, Processed, Record
-from streams.retries import ErrorPolicy, GivenUp, Outputs, isolate
+from streams.retries import ErrorPolicy, GivenUp, Outputs, RetryLater, isolate
 from topics.topic import MAX_RECORD_BYTES
 
 DECODE: Final = "decode"
@@ -100,18 +101,45 @@ class Pipeline:
     def name(self) -> str:
         return "+".join(bound.name for bound in self.hops)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Every topic that this pipeline may write to, dead letters included."""
+        written = [topic.name for bound in self.hops for topic in bound.hop.writes]
+        written += [name for topic, later in self.retries.items() for name in later.topics(topic)]
+        return tuple(dict.fromkeys((*written, *(topic.dead_letters for topic in self.topics.values()))))
+
     def topic(self, name: str) -> AnyTopic:
         """The declared topic of a name; a source's own topics share one declaration."""
         return self.topics.get(name) or next(topic for topic in self.topics.values() if topic.raw)
 
-    def process(self, records: Sequence[Record]) -> Processed:
-        """Runs a batch through all hops. Raises Stop where a dependency is away; nothing is decided then."""
+    @property
+    def retries(self) -> dict[str, RetryLater]:
+        """The topics read from Kafka whose records are tried again later, as the hop that takes them declares."""
+        read = {topic.name for topic in self.reads}
+        return {name: b.hop.retries for b in self.hops if b.hop.retries for name in sorted(b.reads & read)}
+
+    def process(self, records: Sequence[Record], deferrals: Deferrals | None = None) -> Processed:
+        """Runs a batch through all hops. Raises Stop where a dependency is away; nothing is decided then.
+
+        What `deferrals` says at the end to wait wrote nothing: all of it is done again later, or none.
+        """
         done = Processed.nothing(len(records))
+        waiting = deferrals or Deferrals((), [0] * len(records), range(len(records)))
         pending = [inbound for root, record in enumerate(records) if (inbound := self.decode(root, record, done))]
         for bound in self.hops:
             taken = [inbound for inbound in pending if self.topic(inbound.topic).name in bound.reads]
-            pending.extend(self._run(bound, taken, done))
+            pending.extend(self._run(bound, taken, done, waiting))
+        if waiting.failed:
+            late = {root for root in range(len(records)) if root in waiting.failed or root in waiting}
+            done.outgoing = [[] if root in late else out for root, out in enumerate(done.outgoing)]
+            done.rejected = [root for root in done.rejected if root not in late]
         return done
+
+    def condemn(self, record: Record, error: GivenUp) -> list[Outgoing]:
+        """The dead letter of a record that must not be handled, not even decoded."""
+        out: list[Outgoing] = []
+        self.reject(record, error, self.name, out)
+        return out
 
     def decode(self, root: int, record: Record, done: Processed) -> Inbound | None:
         """The event of a record; None, and a dead letter, where it has none. A tombstone says nothing and is passed."""
@@ -126,13 +154,16 @@ class Pipeline:
             return None
         return Inbound(_placed(event, record), record.topic, record.headers, root, record)
 
-    def _run(self, bound: BoundHop, taken: list[Inbound], done: Processed) -> list[Inbound]:
-        if not bound.hop.takes_batches:
-            outputs = [isolate(bound.call, [inbound.event], self.policy)[0] for inbound in taken]
-        else:
-            outputs = isolate(bound.call, [inbound.event for inbound in taken], self.policy)
+    def _run(self, bound: BoundHop, taken: list[Inbound], done: Processed, waiting: Deferrals) -> list[Inbound]:
+        def call(inbounds: Sequence[Inbound]) -> list[Outputs]:
+            return bound.call([inbound.event for inbound in inbounds])
+
+        batches = [taken] if bound.hop.takes_batches else [[inbound] for inbound in taken]
+        outputs = [out for one in batches for out in isolate(call, one, self.policy, waiting.given_up, waiting.waits)]
         passed = []
         for inbound, emitted in zip(taken, outputs, strict=True):
+            if waiting.waits(inbound):
+                continue
             if isinstance(emitted, Reject):
                 done.rejected.append(inbound.root)
                 emitted = self.refuse(bound, inbound, emitted, done.outgoing[inbound.root])

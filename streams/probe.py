@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.errors import ClusterUnavailableError
 
-__all__ = ["PROBE_TOPIC", "probe"]
+__all__ = ["PROBE_TOPIC", "probe", "quiet_config"]
 
 PROBE_TOPIC: Final = "headwater.probe"
 
@@ -37,16 +37,7 @@ def probe(bootstrap: str, timeout_s: float, topic: str = PROBE_TOPIC) -> None:
     Two probes may meet: a topic that is already there, or already gone, counts as done.
     Raises ClusterUnavailableError when the cluster did not answer within `timeout_s` or refused.
     """
-    admin = AdminClient(
-        {
-            "bootstrap.servers": bootstrap,
-            "client.id": "headwater-probe",
-            "reconnect.backoff.ms": 20,
-            "reconnect.backoff.max.ms": _RECONNECT_MAX_MS,
-            "socket.timeout.ms": max(1000, int(timeout_s * 1000)),
-        },
-        logger=_QUIET,
-    )
+    admin = AdminClient(quiet_config(bootstrap, timeout_s))
     limits = {"request_timeout": timeout_s, "operation_timeout": timeout_s}
     try:
         created = admin.create_topics([NewTopic(topic, num_partitions=1)], **limits)
@@ -55,6 +46,18 @@ def probe(bootstrap: str, timeout_s: float, topic: str = PROBE_TOPIC) -> None:
         _settle(deleted[topic], "delete", topic, timeout_s, _ALREADY_GONE)
     except KafkaException as error:
         raise ClusterUnavailableError(f"asking {bootstrap} for a topic: {error.args[0]}") from error
+
+
+def quiet_config(bootstrap: str, timeout_s: float) -> dict[str, Any]:
+    """The settings of a client that asks once, soon, and of a cluster that may be away: for AdminClient."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "client.id": "headwater-probe",
+        "reconnect.backoff.ms": 20,
+        "reconnect.backoff.max.ms": _RECONNECT_MAX_MS,
+        "socket.timeout.ms": max(1000, int(timeout_s * 1000)),
+        "logger": _QUIET,
+    }
 
 
 def _settle(future: Future[None], verb: str, topic: str, timeout_s: float, fine: frozenset[int]) -> None:

@@ -19,6 +19,7 @@ from schemas.documents import Claim, DocumentChanged
 from schemas.envelope import Event
 from schemas.failures import DeadLetter
 from streams import headers as names
+from streams.access import require_access
 from streams.clients import producer_config
 from streams.errors import ClusterUnavailableError, DeliveryError, TopicMissingError
 from streams.hop import AnyTopic
@@ -81,6 +82,7 @@ class Publisher:
         self._patience_s = patience_s or kafka.deadline_s
         self._codec = codec
         self._entrance = entrance
+        require_access(kafka)
         self._producer = Producer(producer_config(kafka, **{"message.timeout.ms": int(self._patience_s * 1000)}))
         self._router = Router(self._producer, min(self._patience_s, kafka.deadline_s))
         self._closing = threading.Event()

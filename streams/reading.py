@@ -14,6 +14,7 @@ from processors.ports import Clock
 from schemas.codec import Codec, SchemaError
 from schemas.envelope import Event, Micros
 from schemas.failures import Headers
+from streams.access import require_access
 from streams.clients import consumer_config
 from streams.ensure import DECLARED
 from streams.errors import ClusterUnavailableError, TopicMissingError
@@ -87,6 +88,7 @@ class Reader:
         # Connection errors are waited out within the deadline; only those of a topic come as messages.
         # The end of a partition is told by a fetch that finds nothing: it should not wait long for something.
         own = {"enable.partition.eof": True, "fetch.wait.max.ms": 50, "error_cb": _wait_it_out}
+        require_access(kafka)
         self._consumer = Consumer(consumer_config(kafka, _GROUP, **own))
 
     def __enter__(self) -> Reader:

@@ -4,19 +4,23 @@ A hop that finishes records out of order commits the offset below which nothing 
 that point is written beside the offset, so that a restart does not pay for a generation twice.
 
 Format: `r1` and, for each run of completed offsets, `+gap.length` in base 36, the gap counted from the end of the run
-before it (the first one from the committed offset). Kafka keeps at most 4,096 bytes of metadata.
+before it (the first one from the committed offset). Before it a mark may stand, `m1` and what a hop wrote about what it
+has in hand (`suspects.py`), ended by `;`. Kafka keeps at most 4,096 bytes of metadata.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-__all__ = ["METADATA_BYTES", "decode", "encode"]
+__all__ = ["METADATA_BYTES", "decode", "encode", "mark_in", "marked"]
 
 METADATA_BYTES: Final = 4_096
 """Kafka's limit (`offset.metadata.max.bytes`, its default)."""
 _MARK: Final = "r1"
+_HAND: Final = "m1"
+_END: Final = ";"
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE: Final = len(_DIGITS)
 # A record read twice costs little; a run that claims to be longer than any gap may grow is damage.
@@ -48,7 +52,8 @@ def decode(committed: int, metadata: str | None) -> frozenset[int]:
     >>> decode(10, "somebody else's words")
     frozenset()
     """
-    if not metadata or not metadata.startswith(f"{_MARK}+"):
+    metadata = (metadata or "")[len(_mark(metadata)) :]
+    if not metadata.startswith(f"{_MARK}+"):
         return frozenset()
     found: set[int] = set()
     end = committed
@@ -62,6 +67,33 @@ def decode(committed: int, metadata: str | None) -> frozenset[int]:
     except ValueError:
         return frozenset()
     return frozenset(found)
+
+
+def marked(words: str, numbers: Iterable[int]) -> str:
+    """A mark: what stands before the runs.
+
+    >>> marked("a", [2, 40])
+    'm1a2.14;'
+    """
+    return f"{_HAND}{words}{'.'.join(map(_digits, numbers))}{_END}"
+
+
+def mark_in(metadata: str | None) -> tuple[str, tuple[int, ...]]:
+    """The letter and the numbers of the mark in a commit's metadata; nothing where it has none, or a damaged one.
+
+    >>> mark_in("m1a2.14;r1+2.3"), mark_in("r1+2.3"), mark_in("m1a2.!;")
+    (('a', (2, 40)), ('', ()), ('', ()))
+    """
+    text = _mark(metadata)[len(_HAND) : -1]
+    if not re.fullmatch(r"[a-z][0-9a-z]+(\.[0-9a-z]+)*", text):
+        return "", ()
+    return text[0], tuple(int(part, _BASE) for part in text[1:].split("."))
+
+
+def _mark(metadata: str | None) -> str:
+    if not metadata or not metadata.startswith(_HAND) or _END not in metadata:
+        return ""
+    return metadata[: metadata.index(_END) + 1]
 
 
 def _runs(offsets: list[int]) -> Iterator[tuple[int, int]]:

@@ -42,7 +42,9 @@ class Kafka(Section):
     transaction_timeout_ms: int = Field(8_000, description="Below the group's session timeout, else a zombie lives.")
     max_poll_interval_ms: int = Field(300_000, description="A worker that does not poll for this long is replaced.")
     deadline_s: float = Field(30.0, description="How long any single exchange with the cluster may take, seconds.")
-    extra: dict[str, str] = Field(default_factory=dict, description="librdkafka settings for every client (TLS, SASL).")
+    extra: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="librdkafka settings for every client (TLS, SASL)."
+    )
 
 
 class Registry(Section):
@@ -93,9 +95,12 @@ class Generate(Section):
 
     url: str = Field("", description="Base address of an OpenAI-compatible server; empty means extractive answers.")
     model: str = Field("", description="Model name sent to the server.")
-    api_key: str = Field("", description="Secret: key sent as bearer token.", json_schema_extra={"secret": True})
+    api_key: str = Field(
+        "", repr=False, description="Secret: key sent as bearer token.", json_schema_extra={"secret": True}
+    )
     salt_secret: str = Field(
         "",
+        repr=False,
         description="Secret: keeps tenants apart in the server's prefix cache (vLLM's cache_salt); empty sends none.",
         json_schema_extra={"secret": True},
     )
@@ -120,13 +125,24 @@ class Worker(Section):
     """One worker process."""
 
     slot: str = Field("0", description="Names this worker's transactional ids; one living worker per slot.")
+    static_member: bool = Field(
+        False, description="The group keeps a worker's partitions for it while it restarts, found by its slot."
+    )
     ops_host: str = Field("127.0.0.1", description="Address of that port; a container says 0.0.0.0.")
     ops_port: int = Field(0, ge=0, description="Port of /livez, /readyz and /metrics; 0 means none.")
-    batch_records: int = Field(500, ge=1, description="Most records of one batch.")
+    batch_records: int = Field(2_000, ge=1, description="Most records of one batch.")
     in_flight_keys: int = Field(64, ge=1, description="Most keys that a keyed hop works on at once.")
-    max_gap: int = Field(1_000, ge=1, description="Most records between the oldest unfinished and the newest.")
+    in_flight_records: int = Field(1_000, ge=1, description="Most records a keyed hop holds of each lane.")
+    in_flight_kbytes: int = Field(16_384, ge=64, description="Most kilobytes a keyed hop holds of each lane.")
+    max_gap: int = Field(10_000, ge=1, description="Most records between a partition's oldest open and newest one.")
+    lane_weights: dict[str, int] = Field(
+        {"interactive": 8, "bulk": 1}, description="How places are shared while several lanes wait for one."
+    )
     queue_kbytes: int = Field(16_384, ge=64, description="Most kilobytes a consumer fetches ahead.")
     attempts: int = Field(3, ge=1, description="Tries of a record that fails alone, before it is a dead letter.")
+    crash_limit: int = Field(
+        3, ge=0, description="Deaths of a process with one record alone in hand, until that is a dead letter; 0: never."
+    )
     drain_s: float = Field(20.0, description="How long SIGTERM lets work in flight finish, seconds.")
     stall_s: float = Field(30.0, description="A partition with lag that stands still this long is re-sought.")
     start_s: float = Field(60.0, description="How long a start may wait for the cluster, seconds.")

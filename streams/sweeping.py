@@ -45,10 +45,15 @@ class Reach:
     topics: tuple[str, ...]
 
 
-def group_metadata(kafka: Kafka, group: str) -> Any:
-    """The group's name as a transaction wants it, without being a member: nobody is fenced by it."""
-    consumer = Consumer(consumer_config(kafka, group))
+def group_metadata(kafka: Kafka, reach: Reach) -> Any:
+    """The group's name as a transaction wants it, without being a member: nobody is fenced by it.
+
+    Its coordinator is asked something first. On a new cluster it takes a moment to exist, and a transaction that asks
+    for it meanwhile may never hear of it (librdkafka#5456). Raises KafkaException where none answers in time.
+    """
+    consumer = Consumer(consumer_config(kafka, reach.group, **{"isolation.level": "read_uncommitted"}))
     try:
+        consumer.committed([TopicPartition(reach.source, 0)], timeout=kafka.deadline_s)
         return consumer.consumer_group_metadata()
     finally:
         consumer.close()

@@ -22,6 +22,7 @@ from topics.answer import (
     PROMPT_ASSEMBLED,
     QUERY_ADMITTED,
     QUERY_ASKED,
+    QUERY_ASKED_BULK,
     QUERY_PLANNED,
 )
 from topics.ingest import (
@@ -40,6 +41,7 @@ __all__ = ["AnswerTrace", "DocumentTrace", "TracedHop", "trace", "trace_answer",
 
 ANSWER_WAY: Final[tuple[AnyTopic, ...]] = (
     QUERY_ASKED,
+    QUERY_ASKED_BULK,
     QUERY_ADMITTED,
     QUERY_PLANNED,
     PASSAGES_FOUND,

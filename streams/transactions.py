@@ -9,7 +9,7 @@ The way of a batch (`TransactionalProducer.commit`):
 4. Add the offsets, with the group's metadata: that is what fences a zombie (KIP-447).
 5. Commit. A retriable error means the same call again, within one deadline for all of it.
    The offsets' call gets a deadline of ours on top, since it may ignore its own.
-6. Serve the error callbacks, to learn whether anything was indefinite although the commit said yes.
+6. Serve the callbacks, to learn whether anything was indefinite although the commit said yes (`hearing.py`).
 Any failure: abort; replace the producer where that fails too, or the error was fatal or indefinite; raise AbortedError:
 the caller rewinds. A new producer first sweeps up what its predecessor may have left open.
 """
@@ -27,9 +27,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from processors.ports import Clock
 from streams import metrics
 from streams.bounded import Bounded, StuckError
-from streams.clients import producer_config
+from streams.clients import LOGGER, producer_config
 from streams.errors import ClusterUnavailableError, StreamsError, TopicMissingError
+from streams.hearing import ConnectionListener
 from streams.records import Outgoing
+from streams.refusals import log_refusal
 from streams.routing import Router, send
 from streams.settings import Kafka
 from streams.sweeping import Reach, group_metadata, sweep
@@ -97,9 +99,11 @@ class TransactionalProducer:
                 _LOG.warning("producer.waiting", hop=self._hop, reason=str(error.args[0]))
                 keep_alive()
 
-    def commit(self, outgoing: Iterable[Outgoing], offsets: Sequence[TopicPartition], group: Any) -> None:
+    def commit(
+        self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], group: Any
+    ) -> Sequence[TopicPartition]:
         """Writes the records and the offsets in one transaction, or raises AbortedError and writes nothing."""
-        if self._disturbed:
+        if self._is_disturbed():
             self.renew("a broker was lost since the last transaction")
             raise AbortedError("the producer was replaced; what the last commit said is read back first")
         deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
@@ -115,6 +119,14 @@ class TransactionalProducer:
             self._undo(error)
             raise AbortedError(str(error)) from error
         self._producer.poll(0)
+        return offsets
+
+    def settle(self) -> Sequence[TopicPartition]:
+        """Nothing is on its way between two transactions."""
+        return ()
+
+    def finish(self) -> None:
+        """Nothing is on its way between two transactions."""
 
     def close(self) -> None:
         """Lets go of the producer; an open transaction is aborted by the next one of this id."""
@@ -129,19 +141,25 @@ class TransactionalProducer:
                 "transaction.timeout.ms": self._kafka.transaction_timeout_ms,
                 "retry.backoff.ms": 5,
                 "error_cb": self._on_error,
+                "debug": "broker",
+                "logger": ConnectionListener(self._on_lost, LOGGER),
             },
         )
         self._producer = Producer(config)
         self._router = Router(self._producer)
         self._producer.init_transactions(self._kafka.deadline_s)
-        self._group = self._group or group_metadata(self._kafka, self._reach.group)
-        timeout_s = self._kafka.transaction_timeout_ms / 1000
-        sweep(self._producer, self._router, self._reach, partial(self._send_offsets, group=self._group), timeout_s)
+        self._group = group_metadata(self._kafka, self._reach)
         # Connections that came and went on the way here were before the first transaction.
         self._producer.poll(0)
         self._disturbed = False
+        timeout_s = self._kafka.transaction_timeout_ms / 1000
+        sweep(self._producer, self._router, self._reach, partial(self._send_offsets, group=self._group), timeout_s)
+
+    def _on_lost(self, _line: str) -> None:
+        self._disturbed = True
 
     def _on_error(self, error: KafkaError) -> None:
+        log_refusal(error)
         if error.code() in _INDEFINITE:
             self._disturbed = True
 

@@ -83,12 +83,13 @@ class Worker:
     def _runner(self, selected: Selected) -> BatchHop | KeyedHop:
         parts, settings = self._parts, self.settings
         origin = Origin(parts.port("clock"), parts.version, settings.git_sha)
-        policy = ErrorPolicy(attempts=settings.worker.attempts, cancelled=self.stop)
+        policy = ErrorPolicy(attempts=settings.worker.attempts, cancelled=self.stop, hop=selected.group)
         bound = [BoundHop(hop, parts.port) for hop in selected.hops]
         plan = HopPlan(
             group=selected.group,
             pipeline=Pipeline(bound, parts.codec, origin, policy),
             followers=parts.followers({name for hop in selected.hops for name in hop.waits_for}),
+            exactly_once=all(hop.exactly_once for hop in selected.hops),
             most_records=min(settings.worker.batch_records, *(hop.limits.records for hop in selected.hops)),
         )
         kind: Any = KeyedHop if selected.hops[0].mode == "keyed" else BatchHop

@@ -16,11 +16,13 @@ from schemas.queries import (
     PromptAssembled,
     QueryAdmitted,
     QueryAsked,
+    QueryCancelled,
     QueryPlanned,
     QuestionStanding,
 )
 from topics.topic import Topic
 
+HOUR: Final = timedelta(hours=1)
 WEEK: Final = timedelta(days=7)
 YEAR: Final = timedelta(days=365)
 
@@ -30,7 +32,7 @@ def by_session(event: Any) -> str:
     return str(event.query.session or event.query.query_id)
 
 
-def by_query(event: AnswerDelta) -> str:
+def by_query(event: AnswerDelta | QueryCancelled) -> str:
     return event.query_id
 
 
@@ -45,6 +47,14 @@ def by_question(event: Any) -> str:
 # At-least-once throughout with deterministic ids: a transaction would cost more than a question may take.
 QUERY_ASKED: Final = Topic[QueryAsked](
     "rag.query.asked.v1", (QueryAsked,), by_session, retention=WEEK, transactional=False
+)
+# The bulk lane has a topic of its own: what waits here is never in the way of a person who waits.
+QUERY_ASKED_BULK: Final = Topic[QueryAsked](
+    "rag.query.asked.bulk.v1", (QueryAsked,), by_session, retention=WEEK, transactional=False, lane="bulk"
+)
+# Short: no question outlives its deadline, and every worker reads this anew when it starts.
+QUERY_CANCELLED: Final = Topic[QueryCancelled](
+    "rag.query.cancelled.v1", (QueryCancelled,), by_query, retention=HOUR, transactional=False
 )
 QUERY_ADMITTED: Final = Topic[QueryAdmitted](
     "rag.query.admitted.v1", (QueryAdmitted,), by_session, retention=WEEK, transactional=False
@@ -64,7 +74,7 @@ PROMPT_ASSEMBLED: Final = Topic[PromptAssembled](
 )
 # Short: nobody reads a delta once the answer is there.
 ANSWER_DELTA: Final = Topic[AnswerDelta](
-    "rag.answer.delta.v1", (AnswerDelta,), by_query, retention=timedelta(hours=1), transactional=False, replies=True
+    "rag.answer.delta.v1", (AnswerDelta,), by_query, retention=HOUR, transactional=False, replies=True
 )
 ANSWER_DRAFTED: Final = Topic[AnswerDrafted](
     "rag.answer.drafted.v1", (AnswerDrafted,), by_session, retention=YEAR, transactional=False
@@ -86,6 +96,8 @@ ANSWER_CHANGED: Final = Topic[AnswerChanged](
 
 ANSWER_TOPICS: Final = (
     QUERY_ASKED,
+    QUERY_ASKED_BULK,
+    QUERY_CANCELLED,
     QUERY_ADMITTED,
     QUERY_PLANNED,
     PASSAGES_FOUND,

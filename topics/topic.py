@@ -24,7 +24,8 @@ class Topic(Generic[E]):
     `key` gives the Kafka key; `route` gives what selects the partition where that is not the key. A topic that is
     not `transactional` is read uncommitted: nothing on it is ever written in a transaction. On a topic with `replies`
     a header may name the partition, so that a gateway reads only what it asked for. A `raw` one stands for all topics
-    whose names match the regular expression `name`: others own them, and their bytes are not ours.
+    whose names match the regular expression `name`: others own them, and their bytes are not ours. One with a `lane`
+    carries the same events as its sibling without; whoever reads both reads them by weight.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Topic(Generic[E]):
     transactional: bool = True
     restricted: bool = False
     replies: bool = False
+    lane: str = ""
     raw: bool = False
 
     @property

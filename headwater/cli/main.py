@@ -21,6 +21,7 @@ from headwater.cli import (
     render,
     run,
     tail,
+    top,
     topics,
     trace,
     watch,
@@ -30,7 +31,24 @@ from headwater.cli.exits import INTERRUPTED, code_of, say
 __all__ = ["app", "main"]
 
 # In the order in which a newcomer needs them.
-PARTS: Final = (demo, local, ask, publish, watch, tail, trace, topics, dlq, run, gateway, config, doctor, eval, render)
+PARTS: Final = (
+    demo,
+    local,
+    ask,
+    publish,
+    watch,
+    tail,
+    trace,
+    top,
+    topics,
+    dlq,
+    run,
+    gateway,
+    config,
+    doctor,
+    eval,
+    render,
+)
 
 app = typer.Typer(
     name="headwater",

@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
+    context: typer.Context,
     steps: Annotated[
         list[str],
         typer.Argument(help="`all`, a journey (ingest, answer, measure), or journey.step, steps to fuse joined by +."),
@@ -26,14 +27,14 @@ def run(
     Adding a worker is starting one more: give each its own HEADWATER_WORKER__SLOT.
     """
     from headwater.cli.exits import usage
+    from headwater.cli.local import settings_of
     from headwater.cli.logs import configure
     from streams.hop import JourneyError
     from streams.selection import select
-    from streams.settings import load
     from streams.worker import Worker
 
     configure()
-    settings = load()
+    settings = settings_of(context)
     try:
         selected = select(tuple(steps), sources=sources)
     except JourneyError as error:

@@ -1,4 +1,7 @@
-"""`POST /v1/ask`: a question in; an answer out, whole as JSON or while it is written as server-sent events."""
+"""`POST /v1/ask`: a question in; an answer out, whole as JSON or while it is written as server-sent events.
+
+Whoever hangs up before the answer is complete, or says so by `DELETE /v1/ask/{answer_id}`, has cancelled the question.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
+from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from headwater.gateway import metrics
+from headwater.gateway.documents import Receipt
 from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
 from headwater.gateway.problems import members_of, of_error, of_withheld, problem
 from schemas.envelope import Micros
@@ -29,7 +35,16 @@ SSE: Final = "text/event-stream"
 KEEP_ALIVE_S: Final = 10.0
 """Below the half minute after which proxies cut a silent connection."""
 
-_OUTCOMES: Final = {"not_in_documents": "abstained", "invalid_question": "blocked", "refused": "blocked"}
+_CANCELLED: Final = "cancelled"
+_OUTCOMES: Final = {
+    "not_in_documents": "abstained",
+    "invalid_question": "blocked",
+    "refused": "blocked",
+    "cancelled": _CANCELLED,
+}
+
+# nginx's "client closed request": nobody reads it, the request log does.
+_CLIENT_LEFT: Final = 499
 
 
 class Ask(BaseModel):
@@ -70,7 +85,19 @@ async def ask(
     if SSE in request.headers.get("accept", ""):
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(_events(timed, query, request), media_type=SSE, headers=headers)
-    return await _whole(timed)
+    return await _whole_or_left(timed, request)
+
+
+@router.delete("/v1/ask/{answer_id}", status_code=202, summary="Cancel a question", response_model=Receipt)
+async def cancel(
+    answer_id: Annotated[str, PathParameter(min_length=1, max_length=200)],
+    door: Annotated[Door, Depends(door_of)],
+    x_tenant: TenantHeader = "",
+) -> dict[str, Any]:
+    """Nobody waits for this answer any more. Whoever still does hears `question-cancelled`; best effort."""
+    tenant = tenant_of("", x_tenant)
+    door.require_kafka()
+    return asdict(await door.exchange.cancel(answer_id, tenant))
 
 
 def _query(body: Ask, door: Door) -> Query:
@@ -97,7 +124,7 @@ def _query(body: Ask, door: Door) -> Query:
 async def _timed(replies: AsyncIterator[Reply], door: Door) -> AsyncIterator[Reply]:
     """The same replies, with their times and outcome counted."""
     began = door.entrance.clock.monotonic()
-    first = True
+    first, ended = True, False
     metrics.WAITING.inc()
     try:
         async for reply in replies:
@@ -106,14 +133,20 @@ async def _timed(replies: AsyncIterator[Reply], door: Door) -> AsyncIterator[Rep
                 metrics.FIRST_TOKEN.observe(seconds)
             first = False
             if not isinstance(reply, AnswerDelta):
+                ended = True
                 metrics.ANSWER.observe(seconds)
                 metrics.OUTCOMES.labels(_outcome(reply)).inc()
             yield reply
+    except (GeneratorExit, asyncio.CancelledError):
+        if not ended:
+            metrics.OUTCOMES.labels(_CANCELLED).inc()
+        raise
     except Exception:
         metrics.OUTCOMES.labels("error").inc()
         raise
     finally:
         metrics.WAITING.dec()
+        await replies.aclose()  # type: ignore[attr-defined]
 
 
 def _outcome(reply: AnswerGiven | AnswerWithheld) -> str:
@@ -126,6 +159,24 @@ async def _whole(replies: AsyncIterator[Reply]) -> JSONResponse:
             if not isinstance(reply, AnswerDelta):
                 return JSONResponse(_answer(reply))
     raise problem(502, "withheld", "No answer", "the replies ended before an answer; ask again")
+
+
+async def _whole_or_left(replies: AsyncIterator[Reply], request: Request) -> Response:
+    """The answer, or nothing where the client hangs up first: a plain response does not notice that by itself."""
+    answer = asyncio.ensure_future(_whole(replies))
+    left = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
+        return answer.result() if answer.done() else Response(status_code=_CLIENT_LEFT)
+    finally:
+        answer.cancel()
+        left.cancel()
+        await asyncio.wait({answer, left})
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _events(replies: AsyncIterator[Reply], query: Query, request: Request) -> AsyncIterator[bytes]:

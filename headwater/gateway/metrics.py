@@ -16,5 +16,5 @@ WAITING: Final = Gauge("headwater_gateway_questions_waiting", "Questions that wa
 FIRST_TOKEN: Final = Histogram("headwater_answer_ttft_seconds", "From a question to its first text.", buckets=_SECONDS)
 ANSWER: Final = Histogram("headwater_answer_seconds", "From a question to its final answer.", buckets=_SECONDS)
 OUTCOMES: Final = Counter(
-    "headwater_answer_outcome_total", "Answers by outcome: answered, abstained, blocked, error.", ["outcome"]
+    "headwater_answer_outcome_total", "Answers by outcome: answered, abstained, blocked, cancelled, error.", ["outcome"]
 )

@@ -28,6 +28,7 @@ _WITHHELD: Final[Mapping[str, tuple[int, str, str]]] = {
     "invalid_question": (422, "question-refused", "The question can't be used"),
     "unknown_tenant": (404, "tenant-unknown", "Nobody has published anything for this tenant"),
     "refused": (403, "question-refused", "The question was refused"),
+    "cancelled": (409, "question-cancelled", "The question was cancelled"),
     "expired": (504, "deadline-expired", "No answer before the deadline"),
     "unavailable": (503, "unavailable", "The question can't be answered now"),
 }

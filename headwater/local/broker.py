@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from headwater.local.downloads import Progress, fetch
 from headwater.local.errors import ChildDiedError, DiskFullError, FolderInUseError, LocalStackError
 from headwater.local.java import Java, find_java
 from headwater.local.ports import HOST, choose_port, is_open
+from headwater.local.properties import listeners, new_cluster_id, rendered
 from streams.errors import ClusterUnavailableError
 from streams.probe import probe
 
@@ -37,45 +36,15 @@ _PROBE_TIMEOUT_S: Final = 2.0
 # Offsets, transactions and a small corpus fit in a tenth of this; a broker that fills the disk takes its log down.
 _LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
 
-# One broker for one machine. Kafka's defaults would make 100 internal partitions, wait 3 s before the first join, ask
-# for three replicas, which one node never has, and keep a broker that was killed out until its session of 9 s is over.
-_PROPERTIES: Final = """\
-process.roles=broker,controller
-node.id={node_id}
-controller.quorum.bootstrap.servers={host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={data}
-num.network.threads=2
-num.io.threads=2
-background.threads=2
-offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-group.consumer.session.timeout.ms=10000
-group.consumer.min.session.timeout.ms=6000
-group.consumer.heartbeat.interval.ms=2000
-group.consumer.min.heartbeat.interval.ms=1000
-transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-auto.create.topics.enable=false
-log.cleaner.dedupe.buffer.size=16777216
-"""
-
 
 @dataclass(frozen=True)
 class BrokerSpec:
     """Where a broker lives and what it may take; a port of 0 means the one used last time, or any free one.
 
     `quick` halves the work of a start and lowers the throughput that a long run reaches: for demos and tests.
+    `properties` override server.properties. `proxied` is the port of a proxy and the broker's own port behind it: the
+    proxy must forward to it, and `proxied_bootstrap` is then the way through. A node of a cluster (`cluster.py`) has
+    its `cluster_id` and finds its quorum among its properties; without one, a broker is a cluster of itself.
     """
 
     folder: Path
@@ -89,6 +58,10 @@ class BrokerSpec:
     quick: bool = False
     least_free_bytes: int = _LEAST_FREE_BYTES
     ready_timeout_s: float = 60.0
+    name: str = "kafka"
+    cluster_id: str = ""
+    proxied: tuple[int, int] | None = None
+    properties: tuple[tuple[str, str], ...] = ()
 
 
 class KafkaBroker:
@@ -110,7 +83,7 @@ class KafkaBroker:
     @property
     def name(self) -> str:
         """Its name in status, logs and messages."""
-        return "kafka"
+        return self.spec.name
 
     @property
     def port(self) -> int:
@@ -121,6 +94,11 @@ class KafkaBroker:
     def bootstrap(self) -> str:
         """What clients connect to; known from `begin` on."""
         return f"{HOST}:{self.port}"
+
+    @property
+    def proxied_bootstrap(self) -> str:
+        """What clients connect to that shall meet the proxy's faults; without a proxy, the straight way."""
+        return self.bootstrap if self.spec.proxied is None else f"{HOST}:{self.spec.proxied[0]}"
 
     @property
     def child(self) -> Child:
@@ -219,16 +197,21 @@ class KafkaBroker:
     def _write_settings(self) -> Path:
         path = self.spec.folder / "server.properties"
         port, controller_port = self._ports
-        text = _PROPERTIES.format(
-            node_id=self.spec.node_id, host=HOST, port=port, controller_port=controller_port, data=self.data_folder
-        )
-        path.write_text(text, encoding="utf-8")
+        place = {
+            "node.id": str(self.spec.node_id),
+            "log.dirs": str(self.data_folder),
+            **listeners(port, controller_port, self.spec.proxied),
+        }
+        if not self.spec.cluster_id:
+            place["controller.quorum.bootstrap.servers"] = f"{HOST}:{controller_port}"
+        path.write_text(rendered(place, self.spec.properties), encoding="utf-8")
         return path
 
     def _format(self, java: Java, jars: Path, settings: Path) -> None:
         if (self.data_folder / "meta.properties").exists():
             return
-        tool = (*_QUICK, "kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(settings))
+        cluster = ("-t", self.spec.cluster_id) if self.spec.cluster_id else ("--standalone", "-t", new_cluster_id())
+        tool = (*_QUICK, "kafka.tools.StorageTool", "format", *cluster, "-c", str(settings))
         try:
             done = subprocess.run(
                 _command(java, jars, self.spec.heap_mb, *tool),
@@ -262,11 +245,6 @@ def _command(java: Java, jars: Path, heap_mb: int, *arguments: str) -> tuple[str
         f"{jars}/*",
         *arguments,
     )
-
-
-def _cluster_id() -> str:
-    """A cluster id as Kafka writes them: 16 random bytes in URL-safe base64, not starting with a dash."""
-    return "h" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
 
 
 def _read_ports(path: Path) -> tuple[int, int]:

@@ -1,19 +1,26 @@
-"""Answers that no step gives: to a question whose time has run out, and to one that ended as a dead letter."""
+"""Answers that no step gives: to a question that is overdue, cancelled, or ended as a dead letter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from processors.ports import Clock
 from schemas.envelope import Event
 from schemas.queries import AnswerWithheld, Query, WithheldReason
 
 EXPIRED: Final = "The question's time ran out before it could be answered. Ask again, or allow more time."
+CANCELLED: Final = "The question was cancelled before it was answered."
 UNAVAILABLE: Final = "The question could not be answered because of a fault on our side. Please ask again later."
 
 # A question is echoed so that its asker knows it again; the whole of an over-long one helps nobody.
 ECHO_CHARS: Final = 500
+
+
+class Cancellations(Protocol):
+    """Which questions nobody waits for any more, as far as this process has heard."""
+
+    def cancelled(self, tenant: str, query_id: str) -> bool: ...
 
 
 def withheld(tenant: str, query: Query, reason: WithheldReason, message: str) -> AnswerWithheld:
@@ -32,12 +39,20 @@ def overdue(query: Query, clock: Clock) -> bool:
     return 0 < query.deadline_at <= clock.now()
 
 
-def expired(event: Event, clock: Clock) -> AnswerWithheld | None:
-    """The guard of every hop of the answer journey: an overdue question is answered *expired* and costs no more."""
+def unwanted(event: Event, clock: Clock, cancellations: Cancellations) -> AnswerWithheld | None:
+    """The guard of every hop of the answer journey: a question that nobody waits for is answered so, and costs no more.
+
+    It is asked before a step and while it runs: *expired* where the deadline has passed, *cancelled* where the asker
+    said so, None where somebody waits.
+    """
     query = getattr(event, "query", None)
-    if not isinstance(query, Query) or not overdue(query, clock):
+    if not isinstance(query, Query):
         return None
-    return withheld(event.tenant, query, "expired", EXPIRED)
+    if overdue(query, clock):
+        return withheld(event.tenant, query, "expired", EXPIRED)
+    if cancellations.cancelled(event.tenant, query.query_id):
+        return withheld(event.tenant, query, "cancelled", CANCELLED)
+    return None
 
 
 def refused(event: Event, reason: str) -> Iterator[AnswerWithheld]:

@@ -31,7 +31,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "typer": ("headwater.cli",),
     "rich": ("headwater.cli",),
     "pydantic_settings": ("streams.settings", "streams.origins"),
-    "prometheus_client": ("streams", "headwater.gateway"),
+    "prometheus_client": ("streams", "headwater.gateway", "headwater.cli.worker_page"),
     "psutil": ("headwater.local", "headwater.cli"),
     "watchfiles": ("adapters.folder_source",),
 }

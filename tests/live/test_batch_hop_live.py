@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -166,11 +166,14 @@ def test_when_a_commit_happened_but_its_answer_was_lost_then_the_batch_is_not_do
 
         lost = 0
 
-        def commit(self, outgoing: Iterable[Outgoing], offsets: Sequence[TopicPartition], group: Any) -> None:
-            super().commit(outgoing, offsets, group)
+        def commit(
+            self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], group: Any
+        ) -> Sequence[TopicPartition]:
+            done = super().commit(outgoing, offsets, group)
             if self.lost < 3:
                 self.lost += 1
                 raise AbortedError("the answer was lost")
+            return done
 
     hop = bench.hop(BatchHop, [Hop((bench.source,), copy, (bench.middle,))], most_records=10)
     reach = Reach(bench.group, bench.source.name, (bench.middle.name,))

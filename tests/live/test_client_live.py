@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,12 +17,14 @@ from headwater.local.parts import OwnPart
 from headwater.local.ports import choose_port
 from schemas.codec import Codec
 from schemas.documents import DocumentChanged, DocumentDeleted
+from schemas.envelope import Event
 from schemas.measures import FeedbackGiven
 from streams.ensure import DECLARED, ensure
 from streams.reading import Reader, Reading, Slice
 from streams.settings import Gateway, Kafka, Registry, Settings
 from tests.live.gateway_process import RunningGateway
 from tests.streams.answerer import WORDS, Answerer, entrance
+from topics.answer import QUERY_ASKED_BULK, QUERY_CANCELLED
 
 pytestmark = [pytest.mark.live, pytest.mark.anyio]
 
@@ -103,6 +107,60 @@ def test_when_a_stream_is_left_early_then_the_next_question_works(way: Way) -> N
         assert client.ask("How long is a lease?").answered
 
 
+@pytest.mark.parametrize("asking", ["a stream closed", "a task cancelled"])
+async def test_when_whoever_asked_leaves_then_the_question_is_cancelled(
+    way: Way, settings: Settings, codec: Codec, asking: str
+) -> None:
+    tenant = f"left-{next(iter(way))}-{asking[-6:]}"
+    async with AsyncClient(**way, tenant=tenant) as client:
+        if asking == "a stream closed":
+            stream = client.ask_stream("silence")
+            task = asyncio.ensure_future(anext(stream))
+        else:
+            task = asyncio.ensure_future(client.ask("silence"))
+        await asyncio.sleep(0.7)
+        task.cancel()
+        await asyncio.wait({task})
+        assert await asyncio.to_thread(cancelled, settings, codec, tenant) == 1
+
+
+def test_when_a_stream_over_kafka_is_closed_then_the_question_is_cancelled_and_an_answered_one_is_not(
+    ways: dict[str, Way], settings: Settings, codec: Codec
+) -> None:
+    with Client(**ways["kafka"], tenant="closing") as client:
+        stream = client.ask_stream("How long is a lease?")
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        assert cancelled(settings, codec, "closing") == 1
+        for piece in (answered := client.ask_stream("How long is a lease?")):
+            if isinstance(piece, Answer):
+                answered.close()  # type: ignore[attr-defined]
+    assert cancelled(settings, codec, "closing") == 1
+
+
+def test_when_the_lane_is_bulk_then_it_is_asked_on_the_topic_of_that_lane(
+    way: Way, settings: Settings, codec: Codec
+) -> None:
+    tenant = f"bulk-{next(iter(way))}"
+    with Client(**way, tenant=tenant) as client, pytest.raises(headwater.AnswerExpiredError):
+        client.ask("silence", lane="bulk", timeout_s=0.5)
+    assert len(events_of(settings, codec, QUERY_ASKED_BULK.name, tenant)) == 1
+
+
+def cancelled(settings: Settings, codec: Codec, tenant: str) -> int:
+    """How many questions of a tenant were cancelled, waited for until there is one."""
+    deadline = time.monotonic() + 10
+    while not (found := events_of(settings, codec, QUERY_CANCELLED.name, tenant)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return len(found)
+
+
+def events_of(settings: Settings, codec: Codec, topic: str, tenant: str) -> list[Event]:
+    with Reader(settings.kafka, codec, entrance().clock) as reader:
+        events = [reading.event for reading in reader.read(topic)]
+    return [event for event in events if event is not None and event.tenant == tenant]
+
+
 def test_when_documents_dont_answer_then_that_is_no_error(way: Way) -> None:
     with Client(**way, tenant="acme") as client:
         answer = client.ask("withhold not_in_documents")
@@ -115,6 +173,7 @@ def test_when_documents_dont_answer_then_that_is_no_error(way: Way) -> None:
         ("unknown_tenant", headwater.TenantUnknownError),
         ("invalid_question", headwater.QuestionRefusedError),
         ("refused", headwater.QuestionRefusedError),
+        ("cancelled", headwater.QuestionCancelledError),
         ("expired", headwater.AnswerExpiredError),
         ("unavailable", headwater.GatewayUnavailableError),
     ],

@@ -22,11 +22,13 @@ from headwater.local.ports import choose_port
 from schemas.codec import Codec
 from schemas.documents import DocumentChanged, DocumentDeleted
 from schemas.measures import FeedbackGiven
+from schemas.queries import QueryCancelled
 from streams.ensure import ensure
 from streams.reading import Reader, Reading, Slice
 from streams.settings import Gateway, Kafka, Registry, Settings
 from tests.live.gateway_process import RunningGateway
 from tests.streams.answerer import WORDS, Answerer, entrance
+from topics.answer import QUERY_CANCELLED
 
 pytestmark = pytest.mark.live
 
@@ -112,6 +114,7 @@ def test_when_a_stream_ends_in_a_refusal_then_its_last_event_is_a_problem(gatewa
         ("unknown_tenant", 404, "tenant-unknown"),
         ("invalid_question", 422, "question-refused"),
         ("refused", 403, "question-refused"),
+        ("cancelled", 409, "question-cancelled"),
         ("expired", 504, "deadline-expired"),
         ("unavailable", 503, "unavailable"),
     ],
@@ -270,6 +273,40 @@ def test_when_a_stream_is_left_then_its_question_waits_no_longer(gateway: str) -
         assert next(pieces).startswith("event: meta")
         await_waiting(gateway, 1)
     await_waiting(gateway, 0)
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+def test_when_whoever_asked_hangs_up_then_the_question_is_cancelled(
+    gateway: str, settings: Settings, codec: Codec, accept: str
+) -> None:
+    tenant = f"left-{accept[-4:]}"
+    body = {"question": "silence", "tenant": tenant, "timeout_s": 30}
+    with contextlib.suppress(httpx.TimeoutException):
+        httpx.post(f"{gateway}/v1/ask", json=body, headers={"Accept": accept}, timeout=0.7)
+    await_waiting(gateway, 0)
+    (event,) = await_cancelled(settings, codec, tenant)
+    assert event.deadline_at > entrance().clock.now()
+
+
+def test_when_a_question_is_cancelled_by_its_id_then_the_topic_says_so_and_202_where(
+    gateway: str, settings: Settings, codec: Codec
+) -> None:
+    response = httpx.delete(f"{gateway}/v1/ask/q-77", headers={"X-Tenant": "told"}, timeout=20)
+    assert (response.status_code, response.json()["topic"]) == (202, QUERY_CANCELLED.name)
+    (event,) = await_cancelled(settings, codec, "told")
+    assert event.query_id == "q-77"
+    assert httpx.delete(f"{gateway}/v1/ask/q-77", timeout=20).status_code == 422
+
+
+def await_cancelled(settings: Settings, codec: Codec, tenant: str) -> list[QueryCancelled]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with Reader(settings.kafka, codec, entrance().clock) as reader:
+            events = [reading.event for reading in reader.read(QUERY_CANCELLED.name)]
+        if found := [event for event in events if isinstance(event, QueryCancelled) and event.tenant == tenant]:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("nothing was cancelled")
 
 
 def await_waiting(gateway: str, questions: int) -> None:

@@ -76,6 +76,20 @@ def test_when_rewound_then_the_same_offsets_can_be_delivered_again() -> None:
     assert ledger.unfinished() == 1 and ledger.gap(PLACE) == 1
 
 
+@pytest.mark.parametrize(("said", "resume"), [(6, 6), (9, 9), (None, 4)])
+def test_when_the_broker_says_what_is_committed_then_it_counts_above_and_below_what_was_believed(
+    said: int | None, resume: int
+) -> None:
+    ledger = OffsetLedger()
+    epoch = ledger.assign(PLACE)
+    for offset in (4, 6, 7):
+        ledger.deliver(PLACE, offset)
+        ledger.complete(PLACE, offset, epoch)
+    ledger.committed(PLACE, 8, epoch)
+    ledger.read_back(PLACE, said)
+    assert ledger.resume_at(PLACE) == resume
+
+
 @dataclass
 class _Log:
     """What the machine knows to be true: offsets of one partition, with holes, and how far they were handed out."""

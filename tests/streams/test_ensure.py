@@ -17,6 +17,8 @@ from streams.ensure import (
     declarations,
     ensure,
 )
+from streams.hop import Hop, JourneyError
+from streams.retries import RetryLater
 from streams.settings import Kafka, Settings
 from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_HEAD, DOCUMENT_PARSED
 from topics.topic import Topic
@@ -28,6 +30,10 @@ def settings_for(bootstrap: str, **kafka: object) -> Settings:
 
 def own_topic(like: Topic[object] = DOCUMENT_CHANGED) -> Topic[object]:  # type: ignore[type-var,assignment]
     return replace(like, name=f"rag.test.{uuid.uuid4().hex}.v1")
+
+
+def copy(_: object) -> None:
+    """A step."""
 
 
 def test_when_all_is_declared_then_each_topic_has_dead_letters() -> None:
@@ -45,6 +51,22 @@ def test_when_topics_are_declared_then_cleanup_and_retention_follow() -> None:
     assert made[DOCUMENT_HEAD.name].config["min.compaction.lag.ms"] == "3600000"
     assert made["rag.document.erased.v1"].config["retention.ms"] == "-1"
     assert (changed.partitions, made[DOCUMENT_CHANGED.dead_letters].partitions) == (3, 1)
+
+
+def test_when_a_hop_is_tried_again_later_then_its_retry_topics_are_as_wide_as_its_topic() -> None:
+    topic = own_topic()
+    hop = Hop((topic,), copy, (), retries=RetryLater((5, 300)))
+    made = {one.name: one for one in declarations(Kafka(partitions=3, replication=2), [topic], [hop])}
+    assert set(made) == {topic.name, f"{topic.name}.retry.5s", f"{topic.name}.retry.5m", topic.dead_letters}
+    later = made[f"{topic.name}.retry.5m"]
+    assert (later.partitions, later.replication, later.config["cleanup.policy"]) == (3, 2, "delete")
+
+
+def test_when_two_hops_would_share_retry_topics_then_that_is_refused() -> None:
+    topic = own_topic()
+    hops = [Hop((topic,), copy, (), retries=RetryLater((5,))) for _ in range(2)]
+    with pytest.raises(JourneyError, match="one hop with retry topics"):
+        declarations(Kafka(), [topic], hops)
 
 
 def test_when_a_difference_is_printed_then_it_says_what_is_wanted_and_found() -> None:

@@ -14,14 +14,15 @@ from headwater.local.broker import KafkaBroker
 from headwater.local.ports import choose_port
 from schemas.codec import Codec
 from schemas.envelope import Micros
-from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Query
+from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Query, QueryAsked, QueryCancelled
 from streams.ensure import ensure
 from streams.errors import ClusterUnavailableError, StreamsError, TooManyQuestionsError
 from streams.exchange import Exchange, Reply
 from streams.publishing import Publisher
+from streams.reading import Reader, Reading, Slice
 from streams.settings import Gateway, Kafka, Settings
 from tests.streams.answerer import WORDS, Answerer, entrance
-from topics.answer import ANSWER_DELTA, ANSWER_GIVEN, QUERY_ASKED
+from topics.answer import ANSWER_DELTA, ANSWER_GIVEN, QUERY_ASKED, QUERY_ASKED_BULK, QUERY_CANCELLED
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +55,11 @@ async def collect(exchange: Exchange, asked: Query) -> list[Reply]:
     return [reply async for reply in exchange.ask(asked, "acme")]
 
 
+def read(settings: Settings, codec: Codec, topic: str, query_id: str) -> list[Reading]:
+    with Reader(settings.kafka, codec, entrance().clock) as reader:
+        return list(reader.read(topic, Slice(keep=lambda key, _: key == query_id.encode())))
+
+
 @pytest.fixture(scope="module")
 def codec() -> Codec:
     return Codec(MemorySchemaIds())
@@ -62,7 +68,7 @@ def codec() -> Codec:
 @pytest.fixture(scope="module")
 def settings(kafka: KafkaBroker) -> Settings:
     made = settings_for(kafka.bootstrap)
-    ensure(made, topics=[QUERY_ASKED, ANSWER_GIVEN, ANSWER_DELTA])
+    ensure(made, topics=[QUERY_ASKED, QUERY_ASKED_BULK, QUERY_CANCELLED, ANSWER_GIVEN, ANSWER_DELTA])
     return made
 
 
@@ -103,6 +109,42 @@ async def test_when_it_is_asked_then_the_record_says_where_to_reply(
     # By key they would have gone to several partitions.
     assert len({murmur2(query_id.encode(), 4) for query_id in ids} | {3}) > 1
     assert all(asked.query.deadline_at > 0 for asked in answerer.asked[-4:])
+
+
+@pytest.mark.live
+async def test_when_the_lane_is_bulk_then_the_question_lies_on_the_topic_of_that_lane(
+    settings: Settings, codec: Codec, answerer: Answerer
+) -> None:
+    async with Exchange(settings, codec, entrance()) as exchange:
+        await until_ready(exchange)
+        asked = query("silence", lane="bulk", deadline_at=Micros(entrance().clock.now() + 200_000))
+        await collect(exchange, asked)
+    found = [reading.event for reading in read(settings, codec, QUERY_ASKED_BULK.name, asked.query_id)]
+    assert [event.query.lane for event in found if isinstance(event, QueryAsked)] == ["bulk"]
+
+
+@pytest.mark.live
+async def test_when_the_asker_leaves_then_the_question_is_cancelled_once(
+    settings: Settings, codec: Codec, answerer: Answerer
+) -> None:
+    async with Exchange(settings, codec, entrance()) as exchange:
+        await until_ready(exchange)
+        left, told = query("silence"), query("silence")
+        task = asyncio.create_task(collect(exchange, left))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        place = await exchange.cancel(told.query_id, "acme")
+        answered = query("How long?")
+        await collect(exchange, answered)
+    assert place.topic == QUERY_CANCELLED.name
+    (event,) = [reading.event for reading in read(settings, codec, QUERY_CANCELLED.name, left.query_id)]
+    assert isinstance(event, QueryCancelled)
+    assert (event.tenant, event.query_id) == ("acme", left.query_id)
+    assert event.deadline_at > entrance().clock.now()
+    assert len(read(settings, codec, QUERY_CANCELLED.name, told.query_id)) == 1
+    assert read(settings, codec, QUERY_CANCELLED.name, answered.query_id) == []
 
 
 @pytest.mark.live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,10 @@ from streams.answer import ANSWER
 from streams.hop import Hop, Journey, JourneyError, event_classes
 from streams.ingest import INGEST
 from streams.measure import MEASURE
+from streams.retries import RetryLater
+from topics.ingest import SOURCE_CHANGES
 from topics.measure import AUDIT_RECORDED, FEEDBACK_GIVEN
+from topics.topic import Topic
 
 HOPS = [(journey.name, hop) for journey in (INGEST, ANSWER, MEASURE) for hop in journey]
 
@@ -23,6 +27,16 @@ def test_when_a_hop_is_declared_then_its_topics_carry_exactly_what_its_step_take
     taken = set(event_classes(hop.step))
     assert carried - taken <= {event for topic in hop.reads[1:] for event in topic.events} or carried == taken
     assert taken <= carried
+
+
+@pytest.mark.parametrize("topic", [FEEDBACK_GIVEN, SOURCE_CHANGES], ids=["keyed", "of others"])
+def test_when_a_hop_can_have_no_retry_topics_then_declaring_them_is_refused(topic: Topic[Any]) -> None:
+    def copy(event: FeedbackGiven) -> Iterator[FeedbackGiven]:
+        yield event
+
+    mode: Any = "keyed" if topic is FEEDBACK_GIVEN else "batch"
+    with pytest.raises(JourneyError, match="wanted a batch hop"):
+        Hop((topic,), copy, (AUDIT_RECORDED,), mode, retries=RetryLater((5,)))
 
 
 def test_when_an_event_has_no_topic_then_the_error_names_step_and_topics() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.errors import IndexUnavailableError
 from processors.contract import Reject, Retry, Stop
-from streams.retries import ErrorPolicy, GivenUp, Outputs, isolate
+from streams.retries import ErrorPolicy, GivenUp, Outputs, RetryLater, isolate
 
 POLICY = ErrorPolicy(attempts=3, backoff_s=0.0)
 
@@ -27,6 +27,42 @@ def test_when_some_fail_then_exactly_those_are_given_up(items: list[str]) -> Non
 
     found = [type(outputs).__name__ for outputs in isolate(step, items, POLICY)]
     assert found == [{"ok": "list", "bad": "GivenUp", "reject": "Reject"}[item] for item in items]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ok", "bad"])), max_size=30))
+def test_when_one_fails_then_what_waits_for_it_is_left_out(items: list[tuple[str, str]]) -> None:
+    numbered, stuck, called = list(enumerate(items)), dict[str, int](), list[int]()
+
+    def step(batch: Sequence[tuple[int, tuple[str, str]]]) -> list[Outputs]:
+        if any(says == "bad" for _, (_, says) in batch):
+            raise ValueError("bad")
+        called.extend(n for n, _ in batch)
+        return [[] for _ in batch]
+
+    def waits(item: tuple[int, tuple[str, str]]) -> bool:
+        return stuck.get(item[1][0], item[0]) < item[0]
+
+    def given_up(item: tuple[int, tuple[str, str]], _: GivenUp) -> None:
+        stuck.setdefault(item[1][0], item[0])
+
+    outputs = isolate(step, numbered, POLICY, given_up, waits)
+    assert len(outputs) == len(items)
+    for n, (key, says) in numbered:
+        first = next((m for m, (other, bad) in numbered if other == key and bad == "bad"), len(items))
+        assert (n in called) == (n < first and says == "ok")
+        assert isinstance(outputs[n], GivenUp) == (n == first)
+
+
+@pytest.mark.parametrize("delays", [(), (0,), (5, 5), (30, 5), (-1,)])
+def test_when_delays_do_not_rise_then_they_are_refused(delays: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="rising delays"):
+        RetryLater(delays)
+
+
+def test_when_delays_are_named_then_in_the_largest_unit_that_fits() -> None:
+    assert RetryLater((0.2, 1, 90, 120, 7_200)).topics("t") == tuple(
+        f"t.retry.{words}" for words in ("200ms", "1s", "90s", "2m", "2h")
+    )
 
 
 def test_when_it_works_the_third_time_then_it_is_not_given_up() -> None:

@@ -22,8 +22,9 @@ INGEST_CHAIN = [topic for topic in INGEST_TOPICS if topic.route or topic.key is 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_when_a_topic_is_declared_then_name_constant_and_first_event_are_the_same_words(topic: Topic[Any]) -> None:
-    assert re.fullmatch(r"rag\.[a-z]+\.[a-z]+\.v\d+", topic.name)
-    assert topic.constant.replace("_", "").lower() == topic.events[0].__name__.lower()
+    lane = f"\\.{topic.lane}" if topic.lane else ""
+    assert re.fullmatch(rf"rag\.[a-z]+\.[a-z]+{lane}\.v\d+", topic.name)
+    assert topic.constant.replace("_", "").lower() == topic.events[0].__name__.lower() + topic.lane
     assert any(vars(room).get(topic.constant) is topic for room in ROOMS)
 
 
@@ -34,6 +35,12 @@ def test_when_an_event_travels_then_key_and_route_are_text(topic: Topic[Any]) ->
         assert isinstance(topic.key(one), str)
         assert topic.key(one)
         assert isinstance(topic.routed(one), str)
+
+
+@pytest.mark.parametrize("topic", [topic for topic in TOPICS if topic.lane], ids=lambda topic: topic.name)
+def test_when_a_topic_is_a_lane_then_its_sibling_carries_the_same(topic: Topic[Any]) -> None:
+    sibling = next(one for one in TOPICS if one.name == topic.name.replace(f".{topic.lane}", ""))
+    assert (sibling.events, sibling.key, sibling.retention) == (topic.events, topic.key, topic.retention)
 
 
 def test_when_topics_are_listed_then_each_is_there_once() -> None:

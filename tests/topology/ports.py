@@ -23,6 +23,7 @@ from processors.ports import Vectors
 from schemas.codec import Codec
 from schemas.documents import DocumentChanged, DocumentDeleted
 from streams.answer import ANSWER
+from streams.cancellations import Cancelled
 from streams.driver import Driver
 from streams.ingest import INGEST
 from streams.measure import MEASURE
@@ -48,6 +49,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
     embedder = chosen.get("embedder") or CountingEmbedder()
     ports: dict[str, Any] = {
         "bar": AnswerBar(support=0.5, confidence=0.1),
+        "cancellations": Cancelled(SystemClock()),
         "claims": MemoryClaims(),
         "clock": SystemClock(),
         "embedder": embedder,

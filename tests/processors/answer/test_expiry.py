@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.memory import ManualClock
-from processors.answer.expiry import expired, refused
+from processors.answer.expiry import refused, unwanted
 from schemas.envelope import Event
 from schemas.queries import (
     AnswerDelta,
@@ -14,11 +14,23 @@ from schemas.queries import (
     PromptAssembled,
     QueryAdmitted,
     QueryAsked,
+    QueryCancelled,
     QueryPlanned,
 )
+from streams.cancellations import Cancelled
 from tests.processors.answer.questions import TENANT, draft, query
 
 NOW = ManualClock().now()
+
+
+def nobody() -> Cancelled:
+    return Cancelled(ManualClock())
+
+
+def left(tenant: str) -> Cancelled:
+    view = nobody()
+    view.fold(QueryCancelled(tenant=tenant, query_id="q-1"))
+    return view
 
 
 def events(deadline_at: int) -> list[Event]:
@@ -35,19 +47,27 @@ def events(deadline_at: int) -> list[Event]:
 
 @pytest.mark.parametrize("event", events(NOW - 1), ids=lambda event: type(event).__name__)
 def test_when_time_is_up_then_any_step_answers_expired(event: Event) -> None:
-    answer = expired(event, ManualClock())
+    answer = unwanted(event, ManualClock(), left(TENANT))
     assert answer is not None
     assert (answer.reason, answer.answer_id, answer.question, answer.tenant) == ("expired", "q-1", "Why?", TENANT)
 
 
 @pytest.mark.parametrize("event", [*events(0), *events(NOW + 1)], ids=lambda event: type(event).__name__)
 def test_when_there_is_time_or_no_deadline_then_the_step_runs(event: Event) -> None:
-    assert expired(event, ManualClock()) is None
+    assert unwanted(event, ManualClock(), nobody()) is None
+
+
+@pytest.mark.parametrize("event", events(0), ids=lambda event: type(event).__name__)
+def test_when_the_asker_has_left_then_any_step_answers_cancelled_and_only_to_the_same_tenant(event: Event) -> None:
+    answer = unwanted(event, ManualClock(), left(TENANT))
+    assert answer is not None
+    assert (answer.reason, answer.answer_id, answer.question, answer.tenant) == ("cancelled", "q-1", "Why?", TENANT)
+    assert unwanted(event, ManualClock(), left("somebody else")) is None
 
 
 def test_when_an_event_has_no_query_then_nothing_expires_and_nobody_is_told() -> None:
     delta = AnswerDelta(tenant=TENANT, query_id="q-1", index=0, text="x")
-    assert expired(delta, ManualClock()) is None
+    assert unwanted(delta, ManualClock(), left(TENANT)) is None
     assert list(refused(delta, "broken")) == []
 
 

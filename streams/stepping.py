@@ -1,0 +1,234 @@
+"""The steps of a pipeline on one record, in an event loop: in turn, in threads or streaming, each with its guard.
+
+What a step emits is produced at once. A step that fails is tried again within its budget, then the record becomes a
+dead letter and its asker hears of it. While a step runs, its guard may find that nobody waits any more: the step is
+then cancelled, and the guard's answer is all that is still said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Final, NamedTuple
+
+import structlog
+
+from adapters.errors import UnavailableError
+from processors.contract import Reject
+from schemas.envelope import Event
+from streams import metrics
+from streams.errors import StreamsError
+from streams.lanes import Turns
+from streams.pipeline import BoundHop, Pipeline
+from streams.records import Inbound, Outgoing, Processed, Record
+from streams.retries import GivenUp, as_stop
+from streams.sending import AWAY, Sender
+
+__all__ = ["Flight", "Stepper", "Verdict"]
+
+_LOG = structlog.get_logger(__name__)
+# More threads than cores: a step may wait for an index or a view.
+STEP_THREADS: Final = 4
+# A guard's answer is no output of its step: its id is one that no output has.
+_GUARD: Final = -1
+
+
+class Verdict(NamedTuple):
+    """What the guard of a hop says to an event, in place of the hop's step."""
+
+    bound: BoundHop
+    inbound: Inbound
+    answer: Event
+
+
+@dataclass(eq=False)
+class Flight:
+    """A record under way. `at` is the step that runs; `sent` what was produced so far, `written` onto which topics."""
+
+    record: Record
+    lane: str
+    at: tuple[BoundHop, Inbound] | None = None
+    sent: list[asyncio.Future[None]] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
+    verdict: Verdict | None = None
+
+
+class Stepper:
+    """Runs all steps of a pipeline on a record. Use one per KeyedHop, in its event loop."""
+
+    def __init__(self, name: str, pipeline: Pipeline, sender: Sender, weights: Mapping[str, int]) -> None:
+        self.name = name
+        self.pipeline = pipeline
+        self._sender = sender
+        self._threads = Turns(STEP_THREADS, weights)
+        self._hands = _Hands(STEP_THREADS, pipeline.name)
+        self._abandoned = 0
+
+    async def run(self, flight: Flight) -> None:
+        """All steps on one record, until the delivery reports of its outputs are good."""
+        flight.sent, flight.written = [], set()
+        done = Processed.nothing(1)
+        first = self.pipeline.decode(0, flight.record, done)
+        self._send(flight, done.outgoing[0])
+        pending = [first] if first else []
+        for bound in self.pipeline.hops:
+            for inbound in [one for one in pending if self.pipeline.topic(one.topic).name in bound.reads]:
+                pending.extend(await self._step(flight, bound, inbound))
+        flight.at = None
+        await asyncio.gather(*flight.sent)
+
+    async def answer(self, flight: Flight) -> None:
+        """What the guard said while a step ran; what the steps before it wrote must be there as well."""
+        assert flight.verdict is not None
+        sent, flight.sent = flight.sent, []
+        self._say(flight, flight.verdict)
+        await asyncio.gather(*sent, *flight.sent)
+
+    def unwanted(self, flight: Flight) -> Verdict | None:
+        """What the guard of the running step says now; nothing once the step has said the like itself."""
+        if flight.at is None:
+            return None
+        bound, inbound = flight.at
+        answer = bound.guard(inbound.event)
+        if answer is None or bound.hop.topic_of(answer).name in flight.written:
+            return None
+        return Verdict(bound, inbound, answer)
+
+    def overdue(self, record: Record) -> bool:
+        """Whether the first guard would answer a record that waits for its turn."""
+        try:
+            inbound = self.pipeline.decode(0, record, Processed.nothing(1))
+        except UnavailableError:
+            return False
+        first = [bound for bound in self.pipeline.hops if inbound is not None and inbound.topic in bound.reads]
+        return bool(first and inbound is not None and first[0].guard(inbound.event) is not None)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether every thread is in a step for which nobody waits any more."""
+        return self._abandoned >= STEP_THREADS
+
+    def close(self) -> None:
+        self._hands.close()
+
+    async def _step(self, flight: Flight, bound: BoundHop, inbound: Inbound) -> list[Inbound]:
+        """One step on one event, within its budget; a rejected one becomes a dead letter and a word to the asker."""
+        flight.at = (bound, inbound)
+        if (answer := bound.guard(inbound.event)) is not None:
+            return self._say(flight, Verdict(bound, inbound, answer))
+        policy = self.pipeline.policy
+        for attempt in range(1, policy.attempts + 1):
+            metrics.RETRIES.labels(self.name).inc(attempt > 1)
+            try:
+                return await self._attempt(flight, bound, inbound)
+            except Reject as reject:
+                failed = reject
+                break
+            except Exception as error:
+                if as_stop(error) or isinstance(error, AWAY):
+                    raise
+                failed = GivenUp(f"{type(error).__name__}: {error}", attempt)
+                failed.__cause__ = error
+                _LOG.warning("step.failed", step=bound.name, attempt=attempt, reason=str(error))
+                await asyncio.sleep(policy.backoff_s * attempt)
+        metrics.DEAD_LETTERS.labels(self.name).inc()
+        out = list[Outgoing]()
+        events = self.pipeline.refuse(bound, inbound, failed, out)
+        passed = self.pipeline.emit(bound, inbound, events, out)
+        self._send(flight, out)
+        return passed
+
+    async def _attempt(self, flight: Flight, bound: BoundHop, inbound: Inbound) -> list[Inbound]:
+        out = list[Outgoing]()
+        if not bound.hop.streams:
+            events = await self._in_thread(flight.lane, bound, inbound.event)
+            passed = self.pipeline.emit(bound, inbound, events, out)
+            self._send(flight, out)
+            return passed
+        passed, now = [], self.pipeline.origin.clock.now
+        # Closed whatever happens: behind the step may be a connection to a model that goes on writing.
+        async with aclosing(bound.hop.step(inbound.event, **bound.bound)) as events:
+            async for event in events:
+                passed.append(self.pipeline.emit_one(bound, inbound, len(passed), event, now(), out))
+                self._send(flight, out)
+                out.clear()
+        return passed
+
+    def _say(self, flight: Flight, verdict: Verdict) -> list[Inbound]:
+        metrics.EXPIRED.labels(self.name).inc()
+        out, now = list[Outgoing](), self.pipeline.origin.clock.now()
+        passed = self.pipeline.emit_one(verdict.bound, verdict.inbound, _GUARD, verdict.answer, now, out)
+        self._send(flight, out)
+        return [passed]
+
+    def _send(self, flight: Flight, outgoing: Iterable[Outgoing]) -> None:
+        for out in outgoing:
+            flight.sent.extend(self._sender.send((out,)))
+            flight.written.add(out.topic)
+
+    async def _in_thread(self, lane: str, bound: BoundHop, event: Event) -> list[Event]:
+        """Waits for a thread of the lane, then for the step. A thread is free when it has ended, whoever left it."""
+        await self._threads.take(lane)
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[list[Event]] = loop.create_future()
+
+        def work() -> None:
+            found = _call(bound, event)
+            # The loop is closed where the step outlived the hop.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._ended, outcome, found)
+
+        self._hands.do(work)
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            # Not where the step ended at the same moment.
+            self._abandoned += outcome.cancelled()
+            raise
+
+    def _ended(self, outcome: asyncio.Future[list[Event]], found: list[Event] | Exception) -> None:
+        self._threads.give()
+        if outcome.cancelled():
+            self._abandoned -= 1
+            return
+        if isinstance(found, Exception):
+            outcome.set_exception(found)
+        else:
+            outcome.set_result(found)
+
+
+class _Hands:
+    """Threads for steps. Daemons, since one that hangs must not keep the process from ending."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._run, name=f"{name} {n}", daemon=True) for n in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Has work done by the next free thread; `Turns` sees to it that there is one."""
+        self._work.put(work)
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+def _call(bound: BoundHop, event: Event) -> list[Event] | Exception:
+    try:
+        return bound.call([event])[0]
+    except Exception as error:
+        return error
+    except BaseException as error:
+        # SystemExit in a step must not end the event loop, and with it every other record.
+        return StreamsError(f"step {bound.name!r} raised {type(error).__name__}: {error}")

@@ -1,0 +1,102 @@
+"""`make chaos`: runs the scenarios and their controls, says what came of each, ends with 'N passed, N failed'."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.brokers import stop_shared
+from tests.chaos.checker import Findings
+from tests.chaos.scenario import Form, Outcome, Runner, Scenario
+from tests.chaos.scenarios.registry import SCENARIOS
+from tests.chaos.table import Line, write_table
+
+BUILD: Final = Path("build/chaos")
+DEFAULT_SEED: Final = 7
+
+
+def chosen(names: str) -> list[Scenario]:
+    """The scenarios named, comma separated, all where none is. Raises SystemExit with the names there are."""
+    wanted = [name.strip().upper() for name in names.split(",") if name.strip()]
+    known = {scenario.name: scenario for scenario in SCENARIOS}
+    if unknown := [name for name in wanted if name not in known]:
+        raise SystemExit(f"wanted a scenario of {', '.join(known)}, got {', '.join(unknown)}")
+    return [known[name] for name in wanted] or list(SCENARIOS)
+
+
+def attempt(runner: Runner, form: Form, seed: int, folder: Path) -> Outcome:
+    """Runs one scenario or control; an exception is a failure with its traceback kept in the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    began = time.monotonic()
+    try:
+        outcome = runner(form, seed, folder)
+    except Exception as error:
+        (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        outcome = Outcome(Findings(), {}, False, f"{type(error).__name__}: {error}")
+    outcome.seconds = time.monotonic() - began
+    said: dict[str, Any] = {"passed": outcome.passed, "words": outcome.words, "figures": outcome.figures, "seed": seed}
+    said |= {"findings": outcome.findings.line(), "examples": outcome.findings.examples()}
+    (folder / "outcome.json").write_text(json.dumps(said, indent=1, default=str), encoding="utf-8")
+    return outcome
+
+
+def conduct(scenario: Scenario, form: Form, seed: int) -> Line:
+    """A scenario and its control, with a line for each."""
+    folder = BUILD / f"{scenario.name}-{seed}"
+    print(f"{scenario.name}: {scenario.title}; seed {seed}, {form.name} form", flush=True)
+    line = Line(scenario, seed)
+    began = time.monotonic()
+    runners = {name: runner for name, runner in (("run", scenario.run), ("control", scenario.control)) if runner}
+    with ThreadPoolExecutor(1 if scenario.alone or form.long else len(runners)) as pool:
+        going = {name: pool.submit(attempt, runner, form, seed, folder / name) for name, runner in runners.items()}
+        for name, one in going.items():
+            line.outcomes[name] = one.result()
+            tell(name, line.outcomes[name])
+    line.seconds = time.monotonic() - began
+    return line
+
+
+def tell(name: str, outcome: Outcome) -> None:
+    """A line about a run or a control, its figures, and what was wrong."""
+    verdict = "ok" if outcome.passed else "FAILED"
+    print(f"  {name} {verdict} in {outcome.seconds:.0f} s: {outcome.findings.line()}", flush=True)
+    for what, figure in outcome.figures.items():
+        print(f"    {what}: {figure}", flush=True)
+    if not outcome.passed:
+        print(f"    {outcome.words}", flush=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what was asked for; 1 where anything failed."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--scenario", default="", help="names, comma separated; all where none is given")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the seed of every random choice")
+    parser.add_argument("--long", action="store_true", help="the long form, and its table into docs/reliability.md")
+    asked = parser.parse_args(arguments)
+    form, lines = Form(asked.long), list[Line]()
+    try:
+        for scenario in chosen(asked.scenario):
+            if scenario.run is None:
+                print(f"{scenario.name}: {scenario.title}", flush=True)
+                continue
+            lines.append(conduct(scenario, form, asked.seed))
+    finally:
+        stop_shared()
+    if form.long:
+        write_table(lines)
+    failed = [line for line in lines if not line.passed]
+    print(f"{len(lines) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
