@@ -110,7 +110,7 @@ def test_when_a_letter_is_replayed_then_its_hop_gets_it_once_however_often_that_
     topic, letters = bench.source.name, bench.source.dead_letters
     with running(bench.hop(BatchHop, [Hop((bench.source,), picky, (bench.middle,))])):
         assert bench.comments(bench.middle, 2) == ["0", "2"]
-        assert len(bench.read(letters, 2)) == 2
+        refused, undecodable = (f"{one.partition()}@{one.offset()}" for one in bench.read(letters, 2))
 
         (pile,) = lines(dlq(kafka, "ls", "--topic", topic, "--output", "json"))[0]
         assert (pile["topic"], pile["letters"], pile["replayed"]) == (letters, 2, 0)
@@ -118,22 +118,22 @@ def test_when_a_letter_is_replayed_then_its_hop_gets_it_once_however_often_that_
         said = dlq(kafka, "ls").stdout
         assert f"{letters}  2 waiting" in said and "wanted no \\x1b[31mones" in said and "\x1b" not in said
 
-        (shown,) = lines(dlq(kafka, "show", topic, "0@1", "--output", "json"))
+        (shown,) = lines(dlq(kafka, "show", topic, undecodable, "--output", "json"))
         assert (shown["step"], shown["source"], shown["key"]) == ("decode", f"{topic}/0@3", "\\xff\x00")
         assert shown["headers"] == [["traceparent", "00-x"]]
         assert shown["value"] == {"bytes": 15, "text": "not avro at all"}
-        assert "15 bytes, text: not avro at all" in dlq(kafka, "show", letters, "0@1").stdout
+        assert "15 bytes, text: not avro at all" in dlq(kafka, "show", letters, undecodable).stdout
 
         (planned,) = lines(dlq(kafka, "replay", topic, "--reason", "ones", "--dry-run", "--output", "json"))
-        assert (planned["letter"], planned["outcome"], planned["topic"]) == ("0@0", "would go", topic)
+        assert (planned["letter"], planned["outcome"], planned["topic"]) == (refused, "would go", topic)
         mended.append(True)
-        (first,) = lines(dlq(kafka, "replay", topic, "--offset", "0@0", "--yes", "--output", "json"))
-        (second,) = lines(dlq(kafka, "replay", topic, "--offset", "0@0", "--yes", "--output", "json"))
+        (first,) = lines(dlq(kafka, "replay", topic, "--offset", refused, "--yes", "--output", "json"))
+        (second,) = lines(dlq(kafka, "replay", topic, "--offset", refused, "--yes", "--output", "json"))
         assert (first["outcome"], second["outcome"]) == ("put back", "left")
         assert second["problem"] == f"replayed before, to {topic}"
         assert bench.comments(bench.middle, 3) == ["0", "2", "1"]
         eventually(lambda: lines(dlq(kafka, "ls", "--topic", topic, "--output", "json"))[0][0]["letters"] == 1)
-    assert "replayed   2" in dlq(kafka, "show", topic, "0@0").stdout
+    assert "replayed   2" in dlq(kafka, "show", topic, refused).stdout
 
 
 def test_when_a_record_comes_back_then_its_bytes_and_its_partition_are_those_it_had(kafka: KafkaBroker) -> None:
