@@ -20,8 +20,12 @@ A step that can't go on raises one of three, named for what happens next:
 
 - `Reject`: this record will never work (undecodable, invalid). It goes to the dead letters at once, reason beside it.
 - `Retry`: it may work next time, the reason is unknown. The batch is halved until the guilty record is alone, that one
-  is tried again within a budget, then dead-lettered. Any other exception is treated the same.
+  is tried again within a budget, then dead-lettered. Any other exception is treated the same. Where the hop declares
+  retry topics, it is first tried again after each of their delays; what has its key waits behind it meanwhile.
 - `Stop`: a dependency is down or says "slower". Nothing is dead-lettered; the hop pauses and tries the same again.
+
+A step of a batch hop may also die with its process. A record that was alone in hand each time becomes a dead letter
+without being handled again (`streams/suspects.py`).
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Admission:
         retrying: Retrying,
         intake: Marks,
         outstanding: Outstanding,
-        limit: int,
+        suspects: Suspects,
         clock: Clock,
         gate: Gate = PROCESS,
     ) -> None:
@@ -80,7 +80,7 @@ class Admission:
         self._parking = retrying.parking
         self._intake = intake
         self._outstanding = outstanding
-        self._suspects = Suspects(limit, clock.now())
+        self._suspects = suspects
         self._clock = clock
         self._gate = gate
         self._owned: frozenset[Partition] = frozenset()

@@ -40,6 +40,7 @@ from streams.records import Outgoing, Partition, Processed, Record
 from streams.retries import as_stop
 from streams.retrying import Retrying
 from streams.settings import Settings
+from streams.suspects import Suspects
 from streams.sweeping import Reach
 from streams.transactions import AbortedError, TransactionalProducer
 
@@ -103,7 +104,8 @@ class BatchHop:
         outstanding = Outstanding(kafka, self.name, retrying.parking, self._clock)
         outstanding.check()
         self._intake = Intake(kafka, worker, self.name, topics, self._clock)
-        self._admission = Admission(retrying, self._intake, outstanding, worker.crash_limit, self._clock)
+        suspects = Suspects(worker.crash_limit, self._clock.now(), worker.crash_watch_s)
+        self._admission = Admission(retrying, self._intake, outstanding, suspects, self._clock)
         self._intake.leaving = self._admission.leaving
         self.ready.set()
         try:

@@ -143,6 +143,9 @@ class Worker(Section):
     crash_limit: int = Field(
         3, ge=0, description="Deaths of a process with one record alone in hand, until that is a dead letter; 0: never."
     )
+    crash_watch_s: float = Field(
+        3.0, gt=0, description="How long a record is left alone after such a death; longer after each, seconds."
+    )
     drain_s: float = Field(20.0, description="How long SIGTERM lets work in flight finish, seconds.")
     stall_s: float = Field(30.0, description="A partition with lag that stands still this long is re-sought.")
     start_s: float = Field(60.0, description="How long a start may wait for the cluster, seconds.")

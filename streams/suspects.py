@@ -10,7 +10,7 @@ The way to a record:
    then was killed from outside, and the count begins anew. Each time it is watched twice as long, and much longer than
    it had been in hand. So records survive a storm of kills: to be condemned, one must be the only one in hand at every
    death, soon after it was taken up, and the process must outlive all the watching. Where kills come at any rate, each
-   as likely at any moment, that has a chance of 1 in (32 + 1)^3 for a record.
+   as likely at any moment, that has a chance below 1 in 20,000 for a record.
 5. After as many deaths alone as the limit says, and watched once more, it is a dead letter, and is not handled.
 A clean stop and a rebalance take the mark back. Only one record in a process is watched or handled alone at a time, and
 while it is alone no other batch hop of the process handles anything (`Gate`). No Kafka in here.
@@ -30,8 +30,6 @@ from streams.records import Partition, Record
 from streams.retries import GivenUp
 from streams.runs import mark_in, marked
 
-WATCH_S: Final = 3.0
-"""Shortest time for which a suspect is watched; longer than a record is mostly in hand."""
 WATCH_TIMES: Final = 2
 """How much longer than before it is watched: kills that come at some age of a process can't keep up with that."""
 HAND_TIMES: Final = 32
@@ -64,7 +62,7 @@ class Kind(StrEnum):
 class Mark:
     """What is written beside an offset: how many deaths alone there were, how far the suspects reach, and since when.
 
-    >>> Mark(Kind.ALONE, deaths=1, span=40, seconds=4, watched=3, life=99).text()
+    >>> Mark(Kind.ALONE, deaths=1, span=40, tenths=4, watched=3, life=99).text()
     'm1a1.14.4.3.2r;'
     >>> Mark.read("m1a1.14.4.3.2r;r1+2.3") == Mark(Kind.ALONE, 1, 40, 4, 3, 99), Mark.read("somebody else's words")
     (True, None)
@@ -74,15 +72,15 @@ class Mark:
     deaths: int = 0
     span: int = 0
     """Distance of the last suspect from the offset."""
-    seconds: int = 0
-    """How long the record had been in hand when this was written."""
+    tenths: int = 0
+    """How many tenths of a second the record had been in hand when this was written."""
     watched: int = 0
-    """How many seconds it had been watched before."""
+    """How many tenths of a second it had been watched before."""
     life: int = 0
     """Who wrote it: one that finds its own mark, given the partition anew, has not died."""
 
     def text(self) -> str:
-        return marked(self.kind.value, (self.deaths, self.span, self.seconds, self.watched, self.life))
+        return marked(self.kind.value, (self.deaths, self.span, self.tenths, self.watched, self.life))
 
     @classmethod
     def read(cls, metadata: str | None) -> Mark | None:
@@ -97,7 +95,7 @@ class Suspicion:
 
     reach: int
     deaths: int = 0
-    seconds: int = 0
+    tenths: int = 0
     watched: int = 0
 
     @classmethod
@@ -108,13 +106,12 @@ class Suspicion:
         if mark.life == life:
             mark = replace(mark, kind=Kind.LEFT)
         deaths = {Kind.HAND: 0, Kind.ALONE: mark.deaths + 1, Kind.WATCHED: 0, Kind.LEFT: mark.deaths}[mark.kind]
-        return cls(offset + mark.span, deaths, *((mark.seconds, mark.watched) if deaths else ()))
+        return cls(offset + mark.span, deaths, *((mark.tenths, mark.watched) if deaths else ()))
 
-    @property
-    def watch_s(self) -> float:
+    def watch_s(self, shortest_s: float) -> float:
         """How long the next record is to be watched before it is handled again; 0 after no death alone."""
-        longest = max(WATCH_S, WATCH_TIMES * self.watched, HAND_TIMES * self.seconds)
-        return float(longest) if self.deaths else 0.0
+        longest = max(shortest_s, WATCH_TIMES * self.watched / 10, HAND_TIMES * self.tenths / 10)
+        return longest if self.deaths else 0.0
 
     def piece(self, first: int) -> int:
         """How many offsets from the first on to handle together: one after a death alone, or where few are left."""
@@ -125,6 +122,8 @@ class Suspicion:
 class Suspects:
     """Whom to suspect on a worker's partitions, and what to write about it. Use one per hop, from its poll thread.
 
+    `limit` is the number of deaths alone, `life` names this process, `watch_s` is how long a suspect is watched first.
+
     >>> suspects, place = Suspects(limit=3, life=1), ("t", 0)
     >>> suspects.meet(place, 7, "m1a2.0.0.0.0;")
     >>> suspects.condemned(place)
@@ -133,9 +132,10 @@ class Suspects:
     False
     """
 
-    def __init__(self, limit: int, life: int) -> None:
+    def __init__(self, limit: int, life: int, watch_s: float = 3.0) -> None:
         self._limit = limit
         self._life = life
+        self._watch_s = watch_s
         self._suspicions: dict[Partition, Suspicion] = {}
         self._fresh: set[Partition] = set()
         self._open: dict[Partition, Mark] = {}
@@ -183,7 +183,7 @@ class Suspects:
 
     def watch_s(self, place: Partition) -> float:
         """How long to do nothing with a partition before its next record is handled, or given up."""
-        return self._suspicions[place].watch_s
+        return self._suspicions[place].watch_s(self._watch_s)
 
     def piece(self, place: Partition, records: Sequence[Record]) -> int:
         """How many of the next records of a partition to handle together."""
@@ -202,17 +202,19 @@ class Suspects:
         for place, end in last.items():
             found, base = self._suspicions.get(place), offsets[place]
             if found and len(batch) == 1:
-                marks[place] = Mark(Kind.ALONE, found.deaths, max(0, found.reach - base), watched=ceil(found.watch_s))
+                marks[place] = Mark(
+                    Kind.ALONE, found.deaths, max(0, found.reach - base), watched=ceil(10 * self.watch_s(place))
+                )
             elif self._open.get(place) != (mark := Mark(Kind.HAND, span=end - base, life=self._life)):
                 marks[place] = mark
         return self._write(marks)
 
     def still_alone(self, place: Partition, seconds: float) -> dict[Partition, Mark]:
-        """The mark to write while a record alone takes long: each time a quarter more than was written last."""
+        """The mark to write while a record alone takes long: each time a tenth more than was written last."""
         mark = self._open.get(place)
-        if mark is None or mark.kind is not Kind.ALONE or seconds < max(1, mark.seconds * 1.25):
+        if mark is None or mark.kind is not Kind.ALONE or seconds * 10 < max(1.0, mark.tenths * 1.1):
             return {}
-        return self._write({place: replace(mark, seconds=ceil(seconds))})
+        return self._write({place: replace(mark, tenths=ceil(seconds * 10))})
 
     def leave(self, places: Iterable[Partition]) -> dict[Partition, str]:
         """What to write beside the offsets of partitions that are given back, or left alone for a while, in peace."""
@@ -232,7 +234,7 @@ class Suspects:
             del self._suspicions[place]
             self._fresh.discard(place)
         else:
-            found.deaths = found.seconds = found.watched = 0
+            found.deaths = found.tenths = found.watched = 0
 
     def unsure(self, places: Iterable[Partition]) -> None:
         """Something is being committed: who took a mark of these back now might undo it."""

@@ -1,6 +1,6 @@
 """How long a record takes through one hop: from being handed to a producer to being read from the hop's topic.
 
-At rest: one record each 20 ms. At half: half of what the contender carries, at most 10,000 records a second, since the
+At rest: one record each 20 ms. At half: half of what the contender carries, at most 5,000 records a second, since the
 load and the reader take their share of the same cores.
 """
 
@@ -20,10 +20,10 @@ from bench.engine.words import quantiles, say
 
 PARTITIONS: Final = 4
 REST_RATE: Final = 50.0
-REST_S: Final = 8.0
-HALF_S: Final = 6.0
-WARM_S: Final = 2.0
-MOST_RATE: Final = 10_000.0
+REST_S: Final = 7.0
+HALF_S: Final = 5.0
+WARM_S: Final = 1.5
+MOST_RATE: Final = 5_000.0
 # What a contender is taken to carry that was not measured: KeyedHop, whose work is slow by nature.
 UNKNOWN: Final = 4_000.0
 FIRST_S: Final = 40.0
@@ -88,6 +88,18 @@ def flows(cluster: Cluster, source: str, sink: str, *, avro: bool) -> bool:
     return flowing
 
 
+def _settled(cluster: Cluster, sink: str) -> None:
+    """Waits until all that was written may be read and nothing more comes, for no longer than a slow commit takes."""
+    last: list[int] = []
+
+    def same() -> bool:
+        nonlocal last
+        before, last = last, cluster.ends(sink, PARTITIONS, committed=True)
+        return last == before == cluster.ends(sink, PARTITIONS)
+
+    until(same, REACH_S, 0.7)
+
+
 def _flow(
     cluster: Cluster, folder: Path, topics: tuple[str, str], flow: Flow, committed: bool
 ) -> dict[str, float] | None:
@@ -95,7 +107,7 @@ def _flow(
     with Seen(cluster, sink, PARTITIONS, folder, committed=committed) as seen:
         sender = Sender(cluster, source, flow).start()
         count = sender.finish()
-        time.sleep(min(REACH_S, flow.seconds))
+        _settled(cluster, sink)
     numbers, moments = seen.arrivals()
     mine = numbers < count
     waited = (moments[mine] - sender.sent[numbers[mine]]) * 1000

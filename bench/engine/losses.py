@@ -22,7 +22,7 @@ from tests.chaos.source import Flow, Source
 
 PARTITIONS: Final = 3
 WORKERS: Final = 2
-KILLS: Final = 12
+KILLS: Final = 10
 RATE: Final = 400.0
 SEED: Final = 4
 PAUSE_S: Final = (0.5, 3.0)

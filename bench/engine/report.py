@@ -162,7 +162,8 @@ def _rebalance(found: Found) -> list[str]:
         "## Pause while one worker becomes three",
         "",
         f"{found['rate']:g} records a second over {found['partitions']} partitions; per partition the longest gap in"
-        f" the output after the two joined, over {found['rounds']} runs. Seconds. Bytewax shares partitions out when"
+        f" the output after the two joined, over"
+        f" {found['rounds']} runs of ours and one of each peer. Seconds. Bytewax shares partitions out when"
         " its cluster starts, and never again.",
         "",
         *_table(("", "promise", "gap before, p99", "pause p50", "pause p99", "unseen", "twice"), _rows(found, columns)),

@@ -72,7 +72,7 @@ def main() -> int:
     """Measures the parts asked for; 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"one or more of {', '.join(report.PARTS)}; none: all")
-    parser.add_argument("--rounds", type=int, default=3, help="pairs with Quix; the others run in every second round")
+    parser.add_argument("--rounds", type=int, default=2, help="pairs with Quix; the others run in the first round")
     parser.add_argument("--kills", type=int, default=losses.KILLS, help="kills per contender in `losses`")
     parser.add_argument("--share", type=float, default=1.0, help="share of backlog and window, for a trial")
     arguments = parser.parse_args()

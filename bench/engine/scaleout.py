@@ -18,7 +18,7 @@ from bench.engine.words import say
 PARTITIONS: Final = 16
 WORKERS: Final = (1, 2, 4, 8)
 WINDOW_S: Final = 6.0
-SETTLE_S: Final = 5.0
+SETTLE_S: Final = 3.0
 UP_S: Final = 40.0
 SPARE: Final = 1.5
 # What one worker can do at most, records a second: the backlog is made for eight of them.

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ class CopierSpec:
     """What a worker is to do. `defence` names what is taken away (`undefended.py`), nothing for the real engine.
 
     `handler` is a step of `handlers.py`; `runner` is batch or keyed; `kafka` and `worker` override settings of those
-    sections. Its transactional id is `{group}-{slot}`, so a slot that starts again fences what it left behind.
+    sections, `later` are the delays of retry topics in seconds. Its transactional id is `{group}-{slot}`, so a slot
+    that starts again fences what it left behind.
     """
 
     bootstrap: str
@@ -39,6 +41,7 @@ class CopierSpec:
     batch: int = 50
     defence: str = ""
     transaction_timeout_ms: int = 2_500
+    later: Sequence[float] = ()
     kafka: dict[str, Any] = field(default_factory=dict)
     worker: dict[str, Any] = field(default_factory=dict)
 
@@ -54,7 +57,7 @@ def build(spec: CopierSpec) -> Any:
     from streams.hop import Hop
     from streams.keyed import KeyedHop
     from streams.pipeline import BoundHop, Origin, Pipeline
-    from streams.retries import ErrorPolicy
+    from streams.retries import ErrorPolicy, RetryLater
     from streams.settings import load
     from tests.chaos.handlers import step_of
     from tests.chaos.rows import CODEC, feedback_topic
@@ -67,7 +70,9 @@ def build(spec: CopierSpec) -> Any:
     }
     settings = load(kafka=kafka, worker={"slot": spec.slot, "drain_s": 5.0, **spec.worker})
     mode: Any = spec.runner
-    hop = Hop((feedback_topic(spec.source),), step_of(spec.handler), (feedback_topic(spec.sink),), mode=mode)
+    source, sink = feedback_topic(spec.source), feedback_topic(spec.sink)
+    later = RetryLater(tuple(spec.later)) if spec.later else None
+    hop = Hop((source,), step_of(spec.handler), (sink,), mode=mode, retries=later)
     bound = BoundHop(hop, _no_port)
     pipeline = Pipeline([bound], CODEC, Origin(SystemClock(), "chaos"), ErrorPolicy(attempts=2, backoff_s=0.01))
     kind: Any = KeyedHop if spec.runner == "keyed" else BatchHop

@@ -12,6 +12,7 @@ from processors.contract import Reject
 from schemas.envelope import Event
 from schemas.measures import FeedbackGiven
 from tests.chaos.dependency import asks, asks_blindly, asks_each
+from tests.chaos.poison_steps import flaky, poison
 from tests.chaos.slow_steps import generates, gpu
 
 Step = Callable[..., Any]
@@ -74,6 +75,8 @@ HANDLERS: dict[str, Callable[[str], Step]] = {
     "asks-blindly": asks_blindly,
     "gpu": gpu,
     "generates": generates,
+    "poison": poison,
+    "flaky": flaky,
 }
 """Name of a handler to what makes its step of the argument; other scenarios add theirs here, one line each."""
 

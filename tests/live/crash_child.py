@@ -18,7 +18,6 @@ from typing import Any
 
 from adapters.host import SystemClock
 from schemas.measures import FeedbackGiven
-from streams import suspects
 from streams.batches import BatchHop, HopPlan
 from streams.hop import Hop
 from streams.pipeline import BoundHop, Origin, Pipeline
@@ -75,12 +74,12 @@ def no_port(name: str) -> Any:
 def main(text: str) -> int:
     given = json.loads(text)
     spec = CrashSpec(**{**given, "later": tuple(given["later"])})
-    # The watching is what a test would wait for most.
-    suspects.WATCH_S = spec.watch_s  # type: ignore[misc]
     pipeline = Pipeline(
         [BoundHop(hop_of(spec), no_port)], CODEC, Origin(SystemClock(), "test"), ErrorPolicy(1, backoff_s=0.01)
     )
-    settings = load(kafka={"bootstrap": spec.bootstrap, "deadline_s": 10.0, "transaction_timeout_ms": 1_000})
+    kafka = {"bootstrap": spec.bootstrap, "deadline_s": 10.0, "transaction_timeout_ms": 1_000}
+    # The watching is what a test would wait for most.
+    settings = load(kafka=kafka, worker={"crash_watch_s": spec.watch_s})
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     BatchHop(HopPlan(spec.group, pipeline, most_records=spec.batch), settings, SystemClock()).run(stop)

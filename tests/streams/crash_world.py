@@ -17,7 +17,7 @@ from streams.pipeline import BoundHop, Origin, Pipeline
 from streams.records import Partition, Processed, Record
 from streams.retries import ErrorPolicy, Outputs
 from streams.retrying import Retrying
-from streams.suspects import Gate
+from streams.suspects import Gate, Suspects
 from tests.streams.retry_world import CODEC, SINK, SOURCE, HandClock, comment_of, copied
 
 COMMIT_S = 0.01
@@ -135,7 +135,8 @@ class Life:
         bound = BoundHop(Hop((SOURCE,), handle, (SINK,)), _no_port)
         pipeline = Pipeline([bound], CODEC, Origin(clock, "test"), ErrorPolicy(attempts=1))
         outstanding: Any = NothingWaits()
-        self.admission = Admission(Retrying(pipeline, clock), self.consumer, outstanding, limit, clock, Gate())
+        suspects = Suspects(limit, clock.now())
+        self.admission = Admission(Retrying(pipeline, clock), self.consumer, outstanding, suspects, clock, Gate())
 
     def run(self, most: int, seconds: float = 600.0) -> None:
         until = self.cluster.clock.monotonic() + seconds

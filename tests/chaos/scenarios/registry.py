@@ -11,8 +11,10 @@ from tests.chaos.scenarios.t03_zombie import T03
 from tests.chaos.scenarios.t04_scaling import T04
 from tests.chaos.scenarios.t05_network import T05
 from tests.chaos.scenarios.t06_open_transaction import T06
+from tests.chaos.scenarios.t07_poison import T07
 from tests.chaos.scenarios.t08_dependency import T08
 from tests.chaos.scenarios.t09_slow_gpu import T09
+from tests.chaos.scenarios.t11_replay import T11
 from tests.chaos.scenarios.t12_delayed_end import T12
 from tests.chaos.scenarios.t13_hang import T13
 from tests.chaos.scenarios.t17_full_disk import T17
@@ -30,10 +32,12 @@ _ALL: Final = (
     T04,
     T03,
     T19,
+    T07,
     T08,
     T09,
     T13,
     Scenario("T10", f"CDC truth: {COMES}"),
+    T11,
     T12,
     T17,
     T05,

@@ -1,0 +1,109 @@
+"""T11: all is read again from 0, twice, then old records are strewn over the retry topics: the state is the same.
+
+The state is what a reader keeps that goes by versions: per key the newest, whatever comes later. Every repeat of a
+record has the event ids of the first time, through retry topics too, so that nobody is charged twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.brokers import shared_broker
+from tests.chaos.checker import Evidence, Findings, Rules, check
+from tests.chaos.copying import CopyRun, Plan
+from tests.chaos.retried import LATER, originals, reset, retry_topics, settled, strew
+from tests.chaos.rows import Row, make_topics, read_topic
+from tests.chaos.scenario import Form, Outcome, Scenario, control_outcome, judged
+from tests.chaos.source import Flow
+
+REPLAYS: Final = 2
+AGAIN: Final = Rules(exactly_once=False, order="none")
+
+
+def state(rows: Sequence[Row], fenced: bool = True) -> dict[str, int]:
+    """Per key the version that a reader keeps; without the fence whatever came last."""
+    kept: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: (row.partition, row.offset)):
+        if not fenced or row.seq >= kept.get(row.key, -1):
+            kept[row.key] = row.seq
+    return kept
+
+
+def digest(kept: dict[str, int]) -> str:
+    return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()[:16]
+
+
+def again(run: CopyRun, handler: str) -> bool:
+    """Workers begin anew, with records that fail anew; whether they came to the end."""
+    run.fleet.start(*run.plan.slots, handler=handler)
+    done = settled(run)
+    run.fleet.stop_all()
+    return done
+
+
+def replays(run: CopyRun, seed: int, folder: Path) -> tuple[bool, int]:
+    """Twice from 0, then a shuffled handful of old records through the retry topics; whether all came to the end."""
+    done = True
+    for number in range(REPLAYS):
+        reset(run)
+        done = again(run, f"flaky:{folder}/again-{number}") and done
+    chance = random.Random(seed)
+    found = originals(run)
+    strewn = strew(run, chance.sample(found, len(found) // 3), chance)
+    return again(run, f"flaky:{folder}/again-0") and done, strewn
+
+
+def replayed(form: Form, seed: int, folder: Path, fenced: bool) -> tuple[Findings, Findings, dict[str, Any]]:
+    """What the first pass and all of them together show, and the figures."""
+    flow = Flow(rate=0.0, total=form.pick(900, 20_000), bulk=form.pick(900, 20_000))
+    spec = {"handler": f"flaky:{folder}/first", "later": LATER}
+    copy = CopyRun(Plan(shared_broker().bootstrap, flow, spec=spec), folder, seed)
+    make_topics(copy.plan.bootstrap, dict.fromkeys(retry_topics(copy), copy.plan.partitions[0]))
+    with copy as run:
+        run.source.finish()
+        done = settled(run)
+        first = run.finish(Rules())
+        all_done, strewn = replays(run, seed, folder)
+        source, output = read_topic(run.plan.bootstrap, run.topic), read_topic(run.plan.bootstrap, run.sink)
+        waited = [len(read_topic(run.plan.bootstrap, name)) for name in retry_topics(run)]
+    every = check(Evidence(source, output), AGAIN)
+    wanted, kept = state(source), state(output, fenced)
+    for key in wanted:
+        if kept.get(key) != wanted[key]:
+            every.add("inconsistent", f"{key}: wanted {wanted[key]}, kept {kept.get(key)}")
+    ids = {row.event_id for row in output}
+    figures = {
+        "in retry topics": waited,
+        "strewn": strewn,
+        "written again": len(output) - len(source),
+        "event ids beyond one per record": len(ids) - len(source),
+        "state": f"{digest(kept)}, recomputed {digest(wanted)}",
+        "came to the end": done and all_done,
+    }
+    return first, every, figures
+
+
+def run(form: Form, seed: int, folder: Path) -> Outcome:
+    first, every, figures = replayed(form, seed, folder, fenced=True)
+    outcome = judged(every, **figures)
+    outcome.figures["first pass"] = first.line()
+    outcome.require(not first.damage, f"first pass: {first.line()}\n{first.examples()}")
+    outcome.require(figures["came to the end"], "the group did not come to the end in time")
+    outcome.require(figures["event ids beyond one per record"] == 0, "a repeat has another id")
+    outcome.require(min(figures["in retry topics"]) > 0, "nothing went through a retry topic")
+    return outcome
+
+
+def control(form: Form, seed: int, folder: Path) -> Outcome:
+    """Without the fence the old records that come last are the state."""
+    _, every, figures = replayed(form, seed + 1, folder, fenced=False)
+    return control_outcome(every, "inconsistent", **figures)
+
+
+T11: Final = Scenario(
+    "T11", "replay", "offsets to 0 twice, old records shuffled through the retry topics", run, control, False
+)
