@@ -19,7 +19,7 @@ from streams.settings import load
 from tests.chaos.copying import CopyRun
 from tests.chaos.rows import by_partition, consumer_of, drained, ends, read_topic, unread, usable
 
-LATER: Final = (0.2, 0.6)
+LATER: Final = (0.1, 0.3)
 WITHIN_S: Final = 60.0
 LOOK_S: Final = 0.3
 

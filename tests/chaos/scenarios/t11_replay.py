@@ -59,7 +59,8 @@ def replays(run: CopyRun, seed: int, folder: Path) -> tuple[bool, int]:
 
 def replayed(form: Form, seed: int, folder: Path, fenced: bool) -> tuple[Findings, Findings, dict[str, Any]]:
     """What the first pass and all of them together show, and the figures."""
-    flow = Flow(rate=0.0, total=form.pick(900, 20_000), bulk=form.pick(900, 20_000))
+    total = form.pick(300, 20_000)
+    flow = Flow(rate=0.0, total=total, bulk=total)
     spec = {"handler": f"flaky:{folder}/first", "later": LATER}
     copy = CopyRun(Plan(shared_broker().bootstrap, flow, spec=spec), folder, seed)
     make_topics(copy.plan.bootstrap, dict.fromkeys(retry_topics(copy), copy.plan.partitions[0]))
