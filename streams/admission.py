@@ -21,11 +21,12 @@ import structlog
 from processors.ports import Clock
 from streams import metrics
 from streams.commits import OffsetLedger
+from streams.gate import PROCESS, Gate
 from streams.hand import Hand
 from streams.outstanding import Outstanding
 from streams.records import Partition, Processed, Record
 from streams.retrying import Retrying
-from streams.suspects import PROCESS, Crashed, Gate, Mark, Suspects
+from streams.suspects import Crashed, Mark, Suspects
 
 __all__ = ["Admission", "Marks"]
 

@@ -42,6 +42,7 @@ class CrashSpec:
     later: tuple[float, ...] = ()
     failing: str = ""
     batch: int = 500
+    exactly_once: bool = True
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -82,7 +83,8 @@ def main(text: str) -> int:
     settings = load(kafka=kafka, worker={"crash_watch_s": spec.watch_s})
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    BatchHop(HopPlan(spec.group, pipeline, most_records=spec.batch), settings, SystemClock()).run(stop)
+    plan = HopPlan(spec.group, pipeline, most_records=spec.batch, exactly_once=spec.exactly_once)
+    BatchHop(plan, settings, SystemClock()).run(stop)
     return 0
 
 

@@ -84,7 +84,7 @@ class Case:
                 self.deaths += child.poll() is not None
 
     def settled(self) -> bool:
-        return len(self.out()) + len(self.letters()) >= COUNT
+        return len({row.seq for row in (*self.out(), *self.letters())}) >= COUNT
 
     def out(self) -> list[Row]:
         return read_topic(self.spec.bootstrap, self.spec.sink)
@@ -143,6 +143,13 @@ def test_when_a_record_kills_its_process_then_it_alone_is_a_dead_letter_and_the_
     assert case.handled()[-3:] == [1, 1, 1], "alone each time that counts"
     assert len(case.handled()) == case.deaths <= 6
     assert case.marks() == [None, None]
+
+
+def test_when_a_hop_may_repeat_itself_then_the_record_is_found_all_the_same(case: Case) -> None:
+    case.live_on(deadly=DEADLY, exactly_once=False)
+    assert {row.seq for row in case.out()} == {n for n in range(COUNT) if str(n) != DEADLY}
+    assert {row.seq for row in case.letters()} == {int(DEADLY)}
+    assert case.handled()[-3:] == [1, 1, 1]
 
 
 def test_when_a_healthy_process_is_killed_again_and_again_then_no_record_is_given_up(case: Case) -> None:

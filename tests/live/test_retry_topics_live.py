@@ -204,6 +204,23 @@ def test_when_hops_are_fused_then_a_later_step_that_fails_takes_the_whole_record
         assert bench.comments(bench.middle, 3) == ["1", "0", "2"]
 
 
+def test_when_the_group_speaks_the_classic_protocol_then_topic_and_retry_topics_come_together(
+    kafka: KafkaBroker,
+) -> None:
+    bench, hop = bench_of(kafka, 4, Flaky({n: 1 + n % 3 for n in range(0, 120, 7)}).hop)
+    bench.put(*(feedback(n, key=f"k{n % 12}") for n in range(120)))
+
+    def worker(slot: str) -> BatchHop:
+        made = settings_for(kafka.bootstrap, slot=slot)
+        classic = made.kafka.model_copy(update={"group_protocol": "classic"})
+        runner: BatchHop = bench.hop(BatchHop, [hop], made.model_copy(update={"kafka": classic}), most_records=10)
+        return runner
+
+    with running(worker("a")), running(worker("b")):
+        found = said(bench, 120)
+    assert sorted(map(int, found)) == list(range(120)) and in_order(found, 12)
+
+
 def test_when_a_retry_topic_has_other_partitions_than_its_topic_then_the_hop_says_so(kafka: KafkaBroker) -> None:
     bench = Bench(kafka.bootstrap, partitions=2)
     hop = Flaky({}).hop(bench)

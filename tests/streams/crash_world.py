@@ -12,12 +12,13 @@ from schemas.envelope import Event
 from schemas.measures import FeedbackGiven
 from streams.admission import Admission
 from streams.commits import OffsetLedger
+from streams.gate import Gate
 from streams.hop import Hop
 from streams.pipeline import BoundHop, Origin, Pipeline
 from streams.records import Partition, Processed, Record
 from streams.retries import ErrorPolicy, Outputs
 from streams.retrying import Retrying
-from streams.suspects import Gate, Suspects
+from streams.suspects import Suspects
 from tests.streams.retry_world import CODEC, SINK, SOURCE, HandClock, comment_of, copied
 
 COMMIT_S = 0.01

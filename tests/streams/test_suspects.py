@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.measures import FeedbackGiven
+from streams.gate import Gate
 from streams.records import Record
 from streams.runs import METADATA_BYTES, decode, encode
-from streams.suspects import FEW, Gate, Kind, Mark, Suspects
+from streams.suspects import FEW, Kind, Mark, Suspects
 from tests.streams.crash_world import Cluster, Death, Life, storm
 
 PLACE = ("t", 0)
@@ -205,3 +207,34 @@ def test_when_one_hop_examines_a_suspect_then_no_other_does_until_it_is_done() -
     assert not gate.examine("b")
     gate.release("a")
     assert gate.examine("b")
+
+
+def test_when_a_suspect_is_alone_then_nobody_else_handles_anything() -> None:
+    gate, order = Gate(), list[str]()
+    inside, go = threading.Event(), threading.Event()
+
+    def ordinary() -> None:
+        with gate.among_others():
+            inside.set()
+            assert go.wait(5.0)
+            order.append("ordinary")
+
+    def suspect() -> None:
+        with gate.alone():
+            order.append("alone")
+
+    def late() -> None:
+        with gate.among_others():
+            order.append("late")
+
+    threads = [threading.Thread(target=each) for each in (ordinary, suspect, late)]
+    threads[0].start()
+    assert inside.wait(5.0)
+    threads[1].start()
+    while not gate._alone:
+        threading.Event().wait(0.001)
+    threads[2].start()
+    go.set()
+    for thread in threads:
+        thread.join(5.0)
+    assert order == ["ordinary", "alone", "late"]
