@@ -51,7 +51,8 @@ def attempt(runner: Runner, form: Form, seed: int, folder: Path) -> Outcome:
 
 def conduct(scenario: Scenario, form: Form, seed: int) -> Line:
     """A scenario and its control, with a line for each."""
-    folder = BUILD / f"{scenario.name}-{seed}"
+    # The long form goes on for hours; a short one of the same seed beside it must not take its folder.
+    folder = BUILD / f"{scenario.name}-{seed}{form.pick('', '-long')}"
     print(f"{scenario.name}: {scenario.title}; seed {seed}, {form.name} form", flush=True)
     line = Line(scenario, seed)
     began = time.monotonic()
@@ -89,10 +90,10 @@ def main(arguments: Sequence[str]) -> int:
                 print(f"{scenario.name}: {scenario.title}", flush=True)
                 continue
             lines.append(conduct(scenario, form, asked.seed))
+            if form.long:
+                write_table(lines[-1:])
     finally:
         stop_shared()
-    if form.long:
-        write_table(lines)
     failed = [line for line in lines if not line.passed]
     print(f"{len(lines) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

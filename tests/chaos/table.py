@@ -40,7 +40,7 @@ class Line:
             self.scenario.fault,
             str(self.seed),
             day,
-            run.findings.line() if run.passed else f"**failed**: {run.words.splitlines()[0]}",
+            run.findings.line() if run.passed else f"**failed**: {run.words.partition(chr(10))[0]}",
             _figures(run.figures),
             damage if control is None or control.passed else f"**no damage found**: {control.words}",
         ]
