@@ -8,7 +8,7 @@ The way of a batch:
    What must wait stays in hand (`admission.py`): records to be tried later, suspects of having killed a process.
 3. Handle in a second thread, outside any transaction, while this one keeps polling: one batch ahead, then paused.
 4. Compare epochs: results of partitions that were revoked meanwhile are dropped.
-5. Commit results and offsets in one transaction (`transactions.py`).
+5. Commit results and offsets in one transaction (`transactions.py`); under backlog read ahead while the brokers end it.
 6. Aborted: rewind to the committed offsets and do it again. A dependency away: wait, polling, and do it again.
 7. Idle: no open transaction, for it would hold back every reader of committed records.
 8. Stop: finish or drop the batch within the grace, leave the group, let go of the producer.
@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -53,6 +54,8 @@ BREATHING_S: Final = 0.02
 # The first abort is usually a rebalance and goes again at once; one after the other means that something is wrong.
 ABORT_BACKOFF_S: Final = 0.01
 ABORT_BACKOFF_MAX_S: Final = 2.0
+# A batch of at least this share of the largest one means that there is more where it came from.
+BACKLOG_SHARE: Final = 8
 NOT_CAUGHT_UP: Final = -1
 NEVER: Final = -1
 
@@ -150,9 +153,11 @@ class BatchHop:
             self._rewind()
 
     def _collect(self) -> list[Record]:
-        held, self._held = self._held, []
-        since = self._intake.revocations if not held else NEVER
-        batch = held or self._intake.read(self._plan.most_records, 0 if self._admission.more else POLL_S)
+        batch, self._held = self._held, []
+        since = self._intake.revocations if not batch else NEVER
+        if len(batch) < self._plan.most_records:
+            wait_s = 0 if self._admission.more or batch else POLL_S
+            batch += self._intake.read(self._plan.most_records - len(batch), wait_s)
         if not self._plan.exactly_once:
             return batch if self._intake.still_ours(batch, since) else self._current(batch)
         spare = BREATHING_S - (self._clock.monotonic() - self._committed_at)
@@ -161,6 +166,8 @@ class BatchHop:
         return batch if self._intake.still_ours(batch, since) else self._current(batch)
 
     def _current(self, batch: list[Record]) -> list[Record]:
+        if self._intake.all_current({(r.topic, r.partition, r.epoch) for r in batch}):
+            return batch
         return [record for record in batch if self._intake.current(record)]
 
     def _handle(self, handler: ThreadPoolExecutor, batch: list[Record], stop: threading.Event) -> Processed | None:
@@ -215,6 +222,12 @@ class BatchHop:
         self._in_hand.hold_more(ahead)
         return seen
 
+    def _read_more(self) -> None:
+        """Takes what is there already for the next batch."""
+        ahead = self._intake.read(max(1, self._plan.most_records - len(self._held)), 0)
+        self._held += ahead
+        self._in_hand.hold_more(ahead)
+
     def _pause_new(self, seen: int) -> int:
         if seen != self._intake.assignments:
             self._intake.pause()
@@ -235,22 +248,30 @@ class BatchHop:
 
     def _commit(self, batch: list[Record], done: Processed) -> None:
         self._admission.put_back(batch, done)
-        alive = [n for n, record in enumerate(batch) if n not in done.kept and self._intake.current(record)]
+        alive = self._alive(batch, done)
         if not alive:
             return
-        outgoing = [out for n in alive for out in done.outgoing[n]]
+        results = done.outgoing if len(alive) == len(batch) else [done.outgoing[n] for n in alive]
+        outgoing = list(chain.from_iterable(results))
         offsets = self._complete([batch[n] for n in alive])
         self._admission.committing(offsets)
         started = self._clock.monotonic()
-        done_with = self._producer.commit(
-            outgoing, [TopicPartition(*p, o) for p, o in offsets.items()], self._intake.group_metadata()
-        )
+        committable = [TopicPartition(*p, o) for p, o in offsets.items()]
+        is_backlog = len(batch) * BACKLOG_SHARE >= self._plan.most_records
+        meanwhile = self._read_more if is_backlog else None
+        done_with = self._producer.commit(outgoing, committable, self._intake.group_metadata(), meanwhile)
         self._committed_at = self._clock.monotonic()
         metrics.TRANSACTION_SECONDS.labels(self.name).observe(self._committed_at - started)
         self._note(done_with)
         self._admission.committed({n: batch[n] for n in alive}, done, offsets)
         self._count(outgoing, done)
         self._plan.pipeline.committed(outgoing)
+
+    def _alive(self, batch: list[Record], done: Processed) -> Sequence[int]:
+        """The positions whose outcome may be committed: decided, and not of a partition that was taken away."""
+        if not done.kept and self._intake.all_current({(r.topic, r.partition, r.epoch) for r in batch}):
+            return range(len(batch))
+        return [n for n, record in enumerate(batch) if n not in done.kept and self._intake.current(record)]
 
     def _note(self, committed: Sequence[TopicPartition]) -> None:
         """Tells the ledger what is committed; of a partition that was taken away it keeps no account."""
@@ -260,9 +281,11 @@ class BatchHop:
                 ledger.committed((at.topic, at.partition), at.offset, epoch)
 
     def _complete(self, records: Sequence[Record]) -> dict[Partition, int]:
-        ledger = self._intake.ledger
+        ledger, runs = self._intake.ledger, defaultdict[tuple[str, int, int], list[int]](list)
         for record in records:
-            ledger.complete(record.place, record.offset, record.epoch)
+            runs[record.topic, record.partition, record.epoch].append(record.offset)
+        for (topic, partition, epoch), offsets in runs.items():
+            ledger.complete_run((topic, partition), offsets, epoch)
         # What was read ahead while the handler ran is unfinished, so the ledger stops before it.
         return ledger.committable()
 

@@ -39,14 +39,19 @@ class Bounded:
         self._calls = self._new()
 
     def __call__(
-        self, call: Callable[[], object], timeout_s: float, hopeless: Callable[[], bool] = lambda: False
+        self,
+        call: Callable[[], object],
+        timeout_s: float,
+        hopeless: Callable[[], bool] = lambda: False,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> object:
         """The call's result or error. `hopeless` is asked now and then: from its first yes on one more second is given.
 
-        Raises StuckError.
+        `meanwhile` is done here while the call is under way. Raises StuckError.
         """
         future: Future[object] = Future()
         self._calls.put((call, future))
+        meanwhile()
         left, given_up = timeout_s, False
         while left > 0:
             try:

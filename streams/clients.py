@@ -54,7 +54,7 @@ def producer_config(kafka: Kafka, **more: Any) -> dict[str, Any]:
         "enable.idempotence": True,
         "acks": "all",
         "linger.ms": 0,
-        "compression.type": "zstd",
+        "compression.type": kafka.compression,
         "message.max.bytes": MAX_BATCH_BYTES,
     }
     return client_config(kafka, **{**rules, **more})

@@ -9,6 +9,7 @@ Laws, each held by a property test:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streams.records import Partition
@@ -68,6 +69,28 @@ class OffsetLedger:
             held.first = offset
         held.unfinished[offset] = None
         held.next = offset + 1 if held.next is None else max(held.next, offset + 1)
+
+    def deliver_run(self, place: Partition, offsets: Sequence[int]) -> None:
+        """Records of one partition were read, in the order of their offsets: `deliver` for each, at once."""
+        held = self._assigned[place]
+        if not offsets:
+            return
+        if held.first is None:
+            held.first = offsets[0]
+        held.unfinished.update(dict.fromkeys(offsets))
+        held.next = max(offsets[-1] + 1, held.next or 0)
+
+    def complete_run(self, place: Partition, offsets: Sequence[int], epoch: int) -> None:
+        """Records of one partition are done with: `complete` for each, at once."""
+        held = self._assigned.get(place)
+        if held is None or held.epoch != epoch:
+            return
+        if len(offsets) == len(held.unfinished) and held.unfinished.keys() == set(offsets):
+            held.unfinished.clear()
+            held.finished.update(offsets)
+            return
+        for offset in offsets:
+            self.complete(place, offset, epoch)
 
     def complete(self, place: Partition, offset: int, epoch: int) -> None:
         """A record is done with: its outputs are where they belong."""

@@ -26,7 +26,7 @@ class JourneyError(StreamsError):
 class BatchLimits:
     """When a batch is full: records, or milliseconds since its first record (0: whatever is there goes at once)."""
 
-    records: int = 2_000
+    records: int = 10_000
     wait_ms: int = 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ ASK_TIMEOUT_S: Final = 2.0
 
 
 FULL_QUEUE_BACKOFF_MS: Final = 5
+SLICE: Final = 1_000
 MARK_TIMEOUT_S: Final = 5.0
 ASK_AGAIN_S: Final = 0.2
 ASK_TIMES: Final = 4
@@ -77,6 +78,7 @@ class Intake:
         self._marking = Bounded("marks")
         self._topics = list(topics)
         self._patience_s = worker.stall_s
+        self._most_bytes = worker.queue_kbytes * 1024
         self._config = consumer_config(
             kafka,
             group,
@@ -102,7 +104,7 @@ class Intake:
         if first is None:
             self._lookout.hungry(self._clock.monotonic() - asked)
             return []
-        return self._records([first, *(self._consumer.consume(most - 1, 0) if most > 1 else ())])
+        return self._records([first, *self._there(most - 1, len(first))])
 
     def more(self, most: int, wait_s: float) -> list[Record]:
         """What else arrives within `wait_s`, to fill a batch under backlog."""
@@ -111,6 +113,22 @@ class Intake:
     def current(self, record: Record) -> bool:
         """Whether the record was read in the present assignment of its partition."""
         return self.ledger.epoch((record.topic, record.partition)) == record.epoch
+
+    def _there(self, most: int, size: int) -> list[Message]:
+        """What has been fetched already, by slices: not more records than asked for, nor more bytes than a queue's."""
+        found = list[Message]()
+        while len(found) < most and size < self._most_bytes:
+            wanted = min(SLICE, most - len(found))
+            part = self._consumer.consume(wanted, 0)
+            found += part
+            size += sum(map(len, part))
+            if len(part) < wanted:
+                break
+        return found
+
+    def all_current(self, stamps: Iterable[tuple[str, int, int]]) -> bool:
+        """Whether each assignment, as topic, partition and epoch, is the present one."""
+        return all(self.ledger.epoch((topic, partition)) == epoch for topic, partition, epoch in stamps)
 
     def still_ours(self, records: list[Record], since: int) -> bool:
         """Whether nothing was taken away since `revocations` was `since`: then each record is current."""
@@ -238,21 +256,43 @@ class Intake:
         """Messages as records of the present assignment, each counted as delivered; repeats are passed over."""
         if self._fresh and messages:
             self._recall()
-        ledger, done, found = self.ledger, self._done, list[Record]()
+        found = list[Record]()
+        # A fetch brings runs of one partition: what is the same for all of a run is looked up once.
+        for place, run in self._runs(messages):
+            if (epoch := self.ledger.epoch(place)) is None:
+                continue
+            self.ledger.deliver_run(place, [message.offset() for message in run])
+            found += self._of_run(place, epoch, run)
+        return found
+
+    def _runs(self, messages: Sequence[Message]) -> Iterator[tuple[Partition, list[Message]]]:
+        topic = self._topics[0] if len(self._topics) == 1 and not self._topics[0].startswith("^") else None
+        at, run = ("", -1), list[Message]()
         for message in messages:
             if (error := message.error()) is not None:
                 self._fail_if_fatal(error)
                 continue
-            place, offset = (message.topic(), message.partition()), message.offset()
-            if (epoch := ledger.epoch(place)) is None:
-                continue
-            ledger.deliver(place, offset)
-            if done and offset in done.get(place, ()):
-                metrics.PASSED_OVER.labels(self.hop).inc()
-                ledger.complete(place, offset, epoch)
-                continue
-            found.append(Record(*place, offset, message.key(), message.value(), _headers(message), epoch))
-        return found
+            place = (topic or message.topic(), message.partition())
+            if place != at:
+                if run:
+                    yield at, run
+                at, run = place, []
+            run.append(message)
+        if run:
+            yield at, run
+
+    def _of_run(self, place: Partition, epoch: int, run: Sequence[Message]) -> list[Record]:
+        done = self._done.get(place)
+        if done:
+            repeated = [offset for message in run if (offset := message.offset()) in done]
+            metrics.PASSED_OVER.labels(self.hop).inc(len(repeated))
+            self.ledger.complete_run(place, repeated, epoch)
+            run = [message for message in run if message.offset() not in done]
+        topic, partition = place
+        return [
+            Record(topic, partition, message.offset(), message.key(), message.value(), _headers(message), epoch)
+            for message in run
+        ]
 
     def _fail_if_fatal(self, error: KafkaError) -> None:
         # A fatal error comes out of poll() with code _FATAL while its fatal() says False (librdkafka 2.16).

@@ -80,7 +80,8 @@ def send(producer: Any, router: Router, out: Outgoing, on_delivery: Any = None) 
     partition = ANY_PARTITION if out.partition is None else out.partition
     if out.declared is not None and out.event is not None:
         partition = router.partition(out.declared, out.event, out.headers)
-    headers = list(out.headers)
-    producer.produce(
-        out.topic, value=out.value, key=out.key, partition=partition, on_delivery=on_delivery, headers=headers
-    )
+    # Arguments by position, and none that says nothing: this is called for every record.
+    if out.headers:
+        producer.produce(out.topic, out.value, out.key, partition, on_delivery, headers=list(out.headers))
+    else:
+        producer.produce(out.topic, out.value, out.key, partition, on_delivery)

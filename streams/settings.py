@@ -41,6 +41,9 @@ class Kafka(Section):
     )
     transaction_timeout_ms: int = Field(8_000, description="Below the group's session timeout, else a zombie lives.")
     max_poll_interval_ms: int = Field(300_000, description="A worker that does not poll for this long is replaced.")
+    compression: Literal["none", "lz4", "zstd", "snappy", "gzip"] = Field(
+        "lz4", description="Of what is produced. zstd packs tighter and costs up to half of a worker's throughput."
+    )
     deadline_s: float = Field(30.0, description="How long any single exchange with the cluster may take, seconds.")
     extra: dict[str, str] = Field(
         default_factory=dict, repr=False, description="librdkafka settings for every client (TLS, SASL)."
@@ -130,7 +133,7 @@ class Worker(Section):
     )
     ops_host: str = Field("127.0.0.1", description="Address of that port; a container says 0.0.0.0.")
     ops_port: int = Field(0, ge=0, description="Port of /livez, /readyz and /metrics; 0 means none.")
-    batch_records: int = Field(2_000, ge=1, description="Most records of one batch.")
+    batch_records: int = Field(10_000, ge=1, description="Most records of one batch.")
     in_flight_keys: int = Field(64, ge=1, description="Most keys that a keyed hop works on at once.")
     in_flight_records: int = Field(1_000, ge=1, description="Most records a keyed hop holds of each lane.")
     in_flight_kbytes: int = Field(16_384, ge=64, description="Most kilobytes a keyed hop holds of each lane.")

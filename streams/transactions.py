@@ -9,6 +9,8 @@ The way of a batch (`TransactionalProducer.commit`):
 4. Add the offsets, with the group's metadata: that is what fences a zombie (KIP-447).
 5. Commit. A retriable error means the same call again, within one deadline for all of it.
    The offsets' call gets a deadline of ours on top, since it may ignore its own.
+   From here on the caller may poll its consumer (`meanwhile`): who is given a partition of this batch that is taken
+   away now reads its offsets only when the transaction is over. Before step 4 ended it would read old ones.
 6. Serve the callbacks, to learn whether anything was indefinite although the commit said yes (`hearing.py`).
 Any failure: abort; replace the producer where that fails too, or the error was fatal or indefinite; raise AbortedError:
 the caller rewinds. A new producer first sweeps up what its predecessor may have left open.
@@ -100,9 +102,16 @@ class TransactionalProducer:
                 keep_alive()
 
     def commit(
-        self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], group: Any
+        self,
+        outgoing: Sequence[Outgoing],
+        offsets: Sequence[TopicPartition],
+        group: Any,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Sequence[TopicPartition]:
-        """Writes the records and the offsets in one transaction, or raises AbortedError and writes nothing."""
+        """Writes the records and the offsets in one transaction, or raises AbortedError and writes nothing.
+
+        `meanwhile` is done while the brokers end it.
+        """
         if self._is_disturbed():
             self.renew("a broker was lost since the last transaction")
             raise AbortedError("the producer was replaced; what the last commit said is read back first")
@@ -111,7 +120,7 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             self._produce(outgoing, deadline)
             self._until(deadline, partial(self._send_offsets, list(offsets), group))
-            self._until(deadline, self._producer.commit_transaction)
+            self._end(deadline, meanwhile)
         except StuckError as error:
             self._abandon(error)
             raise AbortedError(str(error)) from error
@@ -184,6 +193,13 @@ class TransactionalProducer:
     def _send_offsets(self, offsets: list[TopicPartition], group: Any, timeout_s: float) -> None:
         send_offsets = partial(self._producer.send_offsets_to_transaction, offsets, group, timeout_s)
         self._bounded(send_offsets, timeout_s + GRACE_S, hopeless=self._is_disturbed)
+
+    def _end(self, deadline: float, meanwhile: Callable[[], object] | None) -> None:
+        end = partial(self._until, deadline, self._producer.commit_transaction)
+        if meanwhile is None:
+            end()
+        else:
+            self._bounded(end, deadline - self._clock.monotonic() + GRACE_S, meanwhile=meanwhile)
 
     def _is_disturbed(self) -> bool:
         self._producer.poll(0)

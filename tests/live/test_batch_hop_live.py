@@ -19,7 +19,6 @@ from schemas.envelope import Event
 from schemas.measures import FeedbackGiven
 from streams.batches import BatchHop
 from streams.hop import Hop
-from streams.records import Outgoing
 from streams.sweeping import Reach
 from streams.transactions import AbortedError, TransactionalProducer
 from tests.streams.bench_hops import Bench, audit, copy, eventually, feedback, running, settings_for
@@ -166,10 +165,8 @@ def test_when_a_commit_happened_but_its_answer_was_lost_then_the_batch_is_not_do
 
         lost = 0
 
-        def commit(
-            self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], group: Any
-        ) -> Sequence[TopicPartition]:
-            done = super().commit(outgoing, offsets, group)
+        def commit(self, *given: Any) -> Sequence[TopicPartition]:
+            done = super().commit(*given)
             if self.lost < 3:
                 self.lost += 1
                 raise AbortedError("the answer was lost")

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
 
 from headwater.local.broker import KafkaBroker
 from schemas.envelope import Event
@@ -19,7 +18,6 @@ from streams.deferred import NOT_BEFORE
 from streams.ensure import ensure
 from streams.hop import Hop
 from streams.outstanding import UnevenTopicsError
-from streams.records import Outgoing
 from streams.retries import Outputs, RetryLater
 from streams.transactions import AbortedError, TransactionalProducer
 from tests.streams.bench_hops import Bench, copy, feedback, running, settings_for
@@ -153,11 +151,11 @@ def test_when_commits_are_aborted_or_their_answers_lost_then_order_per_key_holds
 
         turns = 0
 
-        def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], group: Any) -> Sequence[Any]:
+        def commit(self, *given: Any) -> Sequence[Any]:
             Unlucky.turns += 1
             if Unlucky.turns % 6 == 2:
                 raise AbortedError("before the commit")
-            done = super().commit(outgoing, offsets, group)
+            done = super().commit(*given)
             if Unlucky.turns % 6 == 5:
                 raise AbortedError("the answer was lost")
             return done

@@ -124,14 +124,17 @@ class LedgerMachine(RuleBasedStateMachine):
             log.epoch = self.ledger.assign(place)
             log.position, log.handed, log.finished = log.confirmed, [], set()
 
-    @rule(partition=st.integers(0, 1))
-    def deliver(self, partition: int) -> None:
+    @rule(partition=st.integers(0, 1), most=st.integers(0, 5))
+    def deliver(self, partition: int, most: int) -> None:
         log = self.logs.get(("t", partition))
-        if log and log.epoch is not None and log.position < len(log.offsets):
-            offset = log.offsets[log.position]
-            self.ledger.deliver(("t", partition), offset)
-            log.handed.append(offset)
-            log.position += 1
+        if log and log.epoch is not None:
+            run = log.offsets[log.position : log.position + most]
+            if len(run) == 1:
+                self.ledger.deliver(("t", partition), run[0])
+            else:
+                self.ledger.deliver_run(("t", partition), run)
+            log.handed += run
+            log.position += len(run)
 
     @rule(partition=st.integers(0, 1), pick=st.integers(0, 20))
     def complete(self, partition: int, pick: int) -> None:
@@ -140,6 +143,15 @@ class LedgerMachine(RuleBasedStateMachine):
             offset = log.handed[pick % len(log.handed)]
             self.ledger.complete(("t", partition), offset, log.epoch)
             log.finished.add(offset)
+
+    @rule(partition=st.integers(0, 1), pick=st.integers(0, 20), most=st.integers(0, 12))
+    def complete_run(self, partition: int, pick: int, most: int) -> None:
+        log = self.logs.get(("t", partition))
+        if log and log.epoch is not None and log.handed:
+            start = pick % len(log.handed)
+            run = log.handed[start : start + most]
+            self.ledger.complete_run(("t", partition), run, log.epoch)
+            log.finished.update(run)
 
     @rule()
     def commit(self) -> None:
@@ -173,6 +185,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def late_completion(self, pick: int) -> None:
         place, offset, epoch = self.old[pick % len(self.old)]
         self.ledger.complete(place, offset, epoch)
+        self.ledger.complete_run(place, [offset], epoch)
 
     @invariant()
     def never_passes_unfinished_work(self) -> None:
