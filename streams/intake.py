@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from streams.bounded import Bounded, StuckError
 from streams.clients import client_config, consumer_config
 from streams.commits import OffsetLedger
 from streams.errors import StreamsError
+from streams.fetching import fetched, runs
 from streams.lookout import Lookout, SilentError
 from streams.records import Partition, Record
 from streams.refusals import log_refusal
@@ -36,7 +37,6 @@ ASK_TIMEOUT_S: Final = 2.0
 
 
 FULL_QUEUE_BACKOFF_MS: Final = 5
-SLICE: Final = 1_000
 MARK_TIMEOUT_S: Final = 5.0
 ASK_AGAIN_S: Final = 0.2
 ASK_TIMES: Final = 4
@@ -77,6 +77,7 @@ class Intake:
         """What the last owners of partitions assigned since left: offset and metadata. Whoever looks takes it out."""
         self._marking = Bounded("marks")
         self._topics = list(topics)
+        self._only_topic = topics[0] if len(topics) == 1 and not topics[0].startswith("^") else None
         self._patience_s = worker.stall_s
         self._most_bytes = worker.queue_kbytes * 1024
         self._config = consumer_config(
@@ -104,7 +105,7 @@ class Intake:
         if first is None:
             self._lookout.hungry(self._clock.monotonic() - asked)
             return []
-        return self._records([first, *self._there(most - 1, len(first))])
+        return self._records([first, *fetched(self._consumer, most - 1, self._most_bytes - len(first))])
 
     def more(self, most: int, wait_s: float) -> list[Record]:
         """What else arrives within `wait_s`, to fill a batch under backlog."""
@@ -113,18 +114,6 @@ class Intake:
     def current(self, record: Record) -> bool:
         """Whether the record was read in the present assignment of its partition."""
         return self.ledger.epoch((record.topic, record.partition)) == record.epoch
-
-    def _there(self, most: int, size: int) -> list[Message]:
-        """What has been fetched already, by slices: not more records than asked for, nor more bytes than a queue's."""
-        found = list[Message]()
-        while len(found) < most and size < self._most_bytes:
-            wanted = min(SLICE, most - len(found))
-            part = self._consumer.consume(wanted, 0)
-            found += part
-            size += sum(map(len, part))
-            if len(part) < wanted:
-                break
-        return found
 
     def all_current(self, stamps: Iterable[tuple[str, int, int]]) -> bool:
         """Whether each assignment, as topic, partition and epoch, is the present one."""
@@ -258,28 +247,12 @@ class Intake:
             self._recall()
         found = list[Record]()
         # A fetch brings runs of one partition: what is the same for all of a run is looked up once.
-        for place, run in self._runs(messages):
+        for place, run in runs(messages, self._only_topic, self._fail_if_fatal):
             if (epoch := self.ledger.epoch(place)) is None:
                 continue
             self.ledger.deliver_run(place, [message.offset() for message in run])
             found += self._of_run(place, epoch, run)
         return found
-
-    def _runs(self, messages: Sequence[Message]) -> Iterator[tuple[Partition, list[Message]]]:
-        topic = self._topics[0] if len(self._topics) == 1 and not self._topics[0].startswith("^") else None
-        at, run = ("", -1), list[Message]()
-        for message in messages:
-            if (error := message.error()) is not None:
-                self._fail_if_fatal(error)
-                continue
-            place = (topic or message.topic(), message.partition())
-            if place != at:
-                if run:
-                    yield at, run
-                at, run = place, []
-            run.append(message)
-        if run:
-            yield at, run
 
     def _of_run(self, place: Partition, epoch: int, run: Sequence[Message]) -> list[Record]:
         done = self._done.get(place)
