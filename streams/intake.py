@@ -80,21 +80,24 @@ class Intake:
         self._only_topic = topics[0] if len(topics) == 1 and not topics[0].startswith("^") else None
         self._patience_s = worker.stall_s
         self._most_bytes = worker.queue_kbytes * 1024
-        self._config = consumer_config(
+        self._config = self._configured(kafka, worker)
+        self._consumer: Any = None
+        self._open()
+
+    def _configured(self, kafka: Kafka, worker: Worker) -> dict[str, Any]:
+        return consumer_config(
             kafka,
-            group,
+            self.hop,
             **{
                 "queued.max.messages.kbytes": worker.queue_kbytes,
                 # A full queue is asked about again after a second by default: it would be empty most of that time.
                 "fetch.queue.backoff.ms": FULL_QUEUE_BACKOFF_MS,
                 "isolation.level": "read_committed",
                 "on_commit": self._on_commit,
-                **({"group.instance.id": f"{group}-{worker.slot}"} if worker.static_member else {}),
+                **({"group.instance.id": f"{self.hop}-{worker.slot}"} if worker.static_member else {}),
                 **({"group.remote.assignor": "range"} if kafka.group_protocol == "consumer" else {}),
             },
         )
-        self._consumer: Any = None
-        self._open()
 
     def read(self, most: int, wait_s: float) -> list[Record]:
         """Up to `most` records: waits for the first, then takes what is there (`consume` alone would wait for all)."""
