@@ -54,9 +54,9 @@ class RecordedProducer(Producer):  # type: ignore[misc]  # the client library ha
         self.attempt, self.offsets, self.produced = self.recorder.attempt(), [], 0
         self.recorder.note("begin", attempt=self.attempt)
 
-    def produce(self, topic: str, value: Any = None, key: Any = None, headers: Any = (), **more: Any) -> None:
+    def produce(self, *given: Any, headers: Any = (), **more: Any) -> None:
         signed = [*(headers or ()), (ATTEMPT, self.attempt.encode())]
-        super().produce(topic, value=value, key=key, headers=signed, **more)
+        super().produce(*given, headers=signed, **more)
         self.produced += 1
 
     def send_offsets_to_transaction(self, positions: list[TopicPartition], *given: Any) -> None:
