@@ -27,8 +27,9 @@ _VERSION_CHARS: Final = 64
 _RETRIES: Final = 1
 _PAGE: Final = 500
 _TRIES: Final = 3
-# Heads that were committed and not yet read back from the log by this process: usually a handful.
-_AHEAD_MOST: Final = 10_000
+# Heads that this process committed and has not read back from the log yet: usually a handful. The oldest of more than
+# these were committed so long ago that every follower has them.
+_AHEAD_MOST: Final = 5_000
 
 Place = tuple[str, str]
 
@@ -115,8 +116,8 @@ class RedisHeads:
         policy, life = self._call(MARK, self._ids.new(), log)
         if policy:
             raise HeadsUnavailableError(
-                f"wanted a Redis that keeps what it is given, got maxmemory-policy {policy.decode()!r}, which drops heads "
-                "when memory is short; set noeviction"
+                f"wanted a Redis that keeps what it is given, got maxmemory-policy {policy.decode()!r}, "
+                "which drops heads when memory is short; set noeviction"
             )
         return str(life.decode())
 
@@ -147,6 +148,8 @@ class RedisHeads:
             if not newer(head, self._ahead[place][0] if place in self._ahead else None):
                 return False
             self._ahead[place] = (head, "")
+            if len(self._ahead) > _AHEAD_MOST:
+                del self._ahead[next(iter(self._ahead))]
         try:
             return self._deliver([head])[1] > 0
         except HeadsUnavailableError:
@@ -180,7 +183,8 @@ class RedisHeads:
         for _ in range(_TRIES):
             if self._stuck:
                 raise HeadsUnavailableError(f"the view of heads can't be kept up with the log: {self._stuck}")
-            why, life, *found = self._call(script, tenant, *arguments)
+            answer: list[Any] = self._call(script, tenant, *arguments)
+            why, life, found = answer[0], answer[1], answer[2:]
             if self._is_not_whole(why):
                 raise self._closed(why.decode())
             if life.decode() == given_in or all(given == life.decode() for _, given in due):
@@ -200,8 +204,6 @@ class RedisHeads:
     def _due(self) -> list[tuple[DocumentHead, str]]:
         """The heads that this process is ahead of the log with, and the life in which each was given."""
         with self._lock:
-            if len(self._ahead) > _AHEAD_MOST:
-                raise self._closed(f"more than {_AHEAD_MOST} heads wait for the follower, which has not caught up")
             return list(self._ahead.values())
 
     def _deliver(self, heads: Sequence[DocumentHead]) -> tuple[str, int]:

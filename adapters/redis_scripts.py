@@ -6,8 +6,8 @@ Keys, all with the generation as hash tag, so that a cluster keeps them together
 - `…:<epoch>:tenants`, a hash: how many heads each tenant has;
 - `…:<epoch>:of:<tenant>`, a hash: document -> 32 digits of version, 32 of access version, the encoded head.
 
-A life is server run and epoch together. A flush ends it, since the epoch is gone; a restart and a failover end it, since
-another process serves; so within one life nothing that was applied is ever undone.
+A life is server run and epoch together. A flush ends it, since the epoch is gone; a restart and a failover end it,
+since another process serves; so within one life nothing that was applied is ever undone.
 """
 
 from __future__ import annotations
