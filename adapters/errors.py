@@ -5,7 +5,8 @@ AdapterError
 │   ├── IndexUnavailableError
 │   ├── GeneratorUnavailableError
 │   ├── RegistryUnavailableError
-│   └── HeadsClosedError      the view of heads is being rebuilt
+│   ├── HeadsClosedError      the view of heads is being rebuilt
+│   └── HeadsUnavailableError the store that holds the view of heads does not answer
 ├── ClaimMissingError         a claim-checked body is not where its event says
 └── MissingExtraError         a package of an extra is not installed
 """
@@ -35,6 +36,10 @@ class RegistryUnavailableError(UnavailableError):
 
 class HeadsClosedError(UnavailableError):
     """The view of heads has not caught up with the log; it answers nothing until then."""
+
+
+class HeadsUnavailableError(UnavailableError):
+    """The store of the view of heads can't be reached, or refuses; nothing is known then."""
 
 
 class ClaimMissingError(AdapterError):

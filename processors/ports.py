@@ -131,6 +131,38 @@ class Heads(Protocol):
     def knows(self, tenant: str) -> bool: ...
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of one partition of the log, read without a gap: from offset `start` up to, but without, `end`."""
+
+    partition: int
+    start: int
+    end: int
+
+
+class FollowedHeads(Heads, Protocol):
+    """A view of heads as its follower sees it: how far it holds the log, and whether that is all.
+
+    `apply` folds a stretch and moves the partition's applied offset with it, in one go; where the view lacks something
+    before the stretch it does neither. It returns the applied offset as it then is. `mark` names the view's life: one
+    that was flushed, restarted, put back to an older copy or belongs to another log lives another. `prove` opens the
+    view if it still lives the marked life and holds the log up to `ends`, which were asked for after the mark.
+    """
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def applied(self) -> Mapping[int, int]: ...
+
+    def apply(self, stretch: Stretch, heads: Sequence[DocumentHead]) -> int: ...
+
+    def mark(self, log: str = "") -> str: ...
+
+    def prove(self, mark: str, ends: Mapping[int, int]) -> bool: ...
+
+    def walk(self, tenant: str | None = None) -> Iterator[DocumentHead]: ...
+
+
 class Ranker(Protocol):
     """Scores texts against a question, higher is better; comparable within one call only."""
 

@@ -76,12 +76,15 @@ class Follower:
         ends = self._ends_by(deadline)
         with self._moved:
             while not all(self._applied.get(partition, 0) >= end for partition, end in ends.items()):
-                if self._failed is not None:
-                    raise FollowError(f"following {self.topic.name!r} failed") from self._failed
+                self._raise_if_failed()
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     raise Stop(f"the view of {self.topic.name!r} has not caught up within {timeout_s:g} s")
                 self._moved.wait(left)
+
+    def _raise_if_failed(self) -> None:
+        if self._failed is not None:
+            raise FollowError(f"following {self.topic.name!r} failed") from self._failed
 
     def _ends_by(self, deadline: float) -> dict[int, int]:
         """The ends; a partition just created has no leader yet, one whose broker died has none for a while."""
@@ -96,12 +99,11 @@ class Follower:
         """The last stable offset of every partition: under read_committed that is what the cluster answers."""
         if self._ends is None:
             self._ends = self._consumer()
-        return {
-            partition: self._ends.get_watermark_offsets(TopicPartition(self.topic.name, partition), timeout=timeout_s)[
-                1
-            ]
-            for partition in self._partitions(self._ends)
-        }
+        return self._ends_of(self._ends, timeout_s)
+
+    def _ends_of(self, consumer: Any, timeout_s: float) -> dict[int, int]:
+        places = {partition: TopicPartition(self.topic.name, partition) for partition in self._partitions(consumer)}
+        return {number: consumer.get_watermark_offsets(at, timeout=timeout_s)[1] for number, at in places.items()}
 
     def _consumer(self, **more: Any) -> Any:
         group = f"headwater.follow.{self.topic.name}"
@@ -160,9 +162,17 @@ class Follower:
             if error.code() == KafkaError._PARTITION_EOF:
                 return message.partition(), message.offset()
             return None
-        if message.value() is not None:
-            try:
-                self._fold(self._codec.decode(message.value(), self.topic.events))
-            except SchemaError as broken:
-                _LOG.error("follower.undecodable", topic=self.topic.name, offset=message.offset(), reason=str(broken))
+        event = self._event(message)
+        if event is not None:
+            self._fold(event)
         return message.partition(), message.offset() + 1
+
+    def _event(self, message: Any) -> Event | None:
+        """The event of a message; None for a tombstone, and for what can't be decoded."""
+        if message.value() is None:
+            return None
+        try:
+            return self._codec.decode(message.value(), self.topic.events)
+        except SchemaError as broken:
+            _LOG.error("follower.undecodable", topic=self.topic.name, offset=message.offset(), reason=str(broken))
+            return None

@@ -30,17 +30,18 @@ from processors.ingest.capture import SourceMapping
 from processors.ingest.formats import Formats
 from processors.ingest.redact import RedactionPolicy
 from processors.measure.prices import LOCAL_PRICES, Prices
-from processors.ports import Embedder, Ranker
+from processors.ports import Embedder, FollowedHeads, Ranker
 from schemas.codec import Codec
-from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
+from schemas.documents import DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.follow import Follower
+from streams.follow_heads import HeadsFollower
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.settings import Settings
 from topics.answer import QUERY_CANCELLED
-from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
+from topics.ingest import DOCUMENT_REDACTED, EMBEDDING_COMPUTED
 
 
 class Parts:
@@ -100,10 +101,8 @@ class Parts:
                 built.close()
 
     def _open_heads(self) -> None:
-        heads = self.port("heads")
         self._followers["heads"].catch_up(self.settings.worker.start_s)
-        heads.open()
-        if lost := missing(heads.walk(), self.port("store")):
+        if lost := missing(self.port("heads").walk(), self.port("store")):
             mend(self, lost, self._newest_redacted())
 
     def _newest_redacted(self) -> list[DocumentRedacted]:
@@ -117,20 +116,11 @@ class Parts:
     def _follow(self, name: str) -> Follower:
         kafka, clock = self.settings.kafka, self.port("clock")
         if name == "heads":
-            return Follower(DOCUMENT_HEAD, self._fold_head(), self.codec, kafka, clock)
+            return HeadsFollower(self.port("heads"), self.codec, kafka, clock)
         if name == "cancellations":
             fold = self.port("cancellations").fold
             return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
         return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
-
-    def _fold_head(self) -> Callable[[Event], None]:
-        heads = self.port("heads")
-
-        def fold(event: Event) -> None:
-            if isinstance(event, DocumentHead):
-                heads.fold(event)
-
-        return fold
 
     def _fold_vector(self) -> Callable[[Event], None]:
         cache, model = self.port("embedding_cache"), self.port("embedder").model
@@ -150,8 +140,13 @@ class Parts:
     def _generation(self) -> str:
         return self.settings.index.generation
 
-    def _heads(self) -> MemoryHeads:
-        return MemoryHeads(self.port("generation"))
+    def _heads(self) -> FollowedHeads:
+        heads, generation = self.settings.heads, self.port("generation")
+        if heads.kind == "memory":
+            return MemoryHeads(generation)
+        from adapters.redis_heads import RedisHeads, RedisOptions
+
+        return RedisHeads(RedisOptions(heads.url, heads.timeout_s), generation, self.port("ids"))
 
     def _store(self) -> LocalIndex:
         return LocalIndex(self.settings.index.folder / self.settings.index.generation)

@@ -66,6 +66,21 @@ class IndexSection(Section):
     generation: str = Field("g1", description="The index generation that this deployment builds and serves.")
 
 
+class Heads(Section):
+    """The view of document heads: of each process its own, or one in Redis that all share."""
+
+    kind: Literal["memory", "redis"] = Field(
+        "memory", description="`memory`: each worker folds a view of its own; `redis`: all share one."
+    )
+    url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        repr=False,
+        description="Secret, as it may hold a password: the Redis server, redis:// or rediss://.",
+        json_schema_extra={"secret": True},
+    )
+    timeout_s: float = Field(1.0, gt=0, description="How long one call to Redis may take, seconds; tried twice.")
+
+
 class Embed(Section):
     """The embedding model."""
 
@@ -195,6 +210,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     registry: Registry = Registry()
     index: IndexSection = IndexSection()
+    heads: Heads = Heads()
     embed: Embed = Embed()
     chunking: Chunking = Chunking()
     retrieve: Retrieve = Retrieve()

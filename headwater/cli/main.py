@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from headwater.cli import (
+    access,
     ask,
     config,
     demo,
@@ -36,6 +37,7 @@ PARTS: Final = (
     local,
     ask,
     publish,
+    access,
     watch,
     tail,
     trace,

@@ -38,7 +38,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     >>> from streams.settings import load
     >>> sorted(create_app(load()).openapi()["paths"])
-    ['/v1/ask', '/v1/ask/{answer_id}', '/v1/documents', '/v1/documents/{tenant}/{document}', '/v1/feedback']
+    ['/v1/ask', '/v1/ask/{answer_id}', '/v1/documents', '/v1/documents/{tenant}/{document}', \
+'/v1/documents/{tenant}/{document}/access', '/v1/feedback']
     """
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""`POST /v1/documents` and `DELETE /v1/documents/…`: documents in, and out again."""
+"""`POST`, `PUT …/access` and `DELETE` below `/v1/documents`: documents in, who may see them, and out again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
 from headwater.gateway.problems import problem
-from schemas.documents import DocumentDeleted
+from processors.answer.fence import not_principals
+from schemas.documents import AccessChanged, DocumentDeleted
 from schemas.envelope import derived_id
 from streams.publishing import Published, Upload, document_changed
-from topics.ingest import DOCUMENT_CHANGED
+from topics.ingest import ACCESS_CHANGED, DOCUMENT_CHANGED
 
 __all__ = ["router"]
 
@@ -47,6 +48,14 @@ class Publish(BaseModel):
     source_uri: str = Field("", max_length=4_000, description="Where a reader finds the original.")
     access: tuple[str, ...] = Field(("*",), description="Who may see it: *, group:x, user:y.")
     properties: dict[str, str] = Field(default_factory=dict, description="Metadata, for filters.")
+
+
+class Access(BaseModel):
+    """Everyone who may see a document; an empty list is nobody."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    access: tuple[str, ...] = Field(max_length=1_000, description="Who may see it: *, group:x, user:y.")
 
 
 class Receipt(BaseModel):
@@ -104,6 +113,28 @@ async def publish(
     if event_id:
         _repeats.keep(event_id, digest, published)
     return asdict(published)
+
+
+@router.put(
+    "/v1/documents/{tenant}/{document:path}/access",
+    status_code=202,
+    summary="Set who may see a document",
+    response_model=Receipt,
+)
+async def set_access(
+    tenant: str, document: str, body: Access, door: Annotated[Door, Depends(door_of)]
+) -> dict[str, Any]:
+    """Replace a document's access list. Its content stays; from now on the list that content comes with is not used.
+
+    A revocation holds as soon as the change is indexed, a grant once its receipt (outcome `access`) is on
+    `rag.document.indexed.v1`. Of a document that is not there yet it is kept until the document comes.
+    """
+    if wrong := not_principals(body.access):
+        detail = f"wanted *, group:NAME or user:NAME, got {wrong[0][:80]!r}"
+        raise problem(422, "body-invalid", "Nobody can ask as one of these", detail)
+    event = AccessChanged(tenant=tenant_of(tenant, ""), document=_name(document), access=body.access)
+    door.require_kafka()
+    return asdict(await asyncio.to_thread(door.publisher.publish, ACCESS_CHANGED, event))
 
 
 @router.delete(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from processors.ports import IndexObject
 from schemas.documents import DocumentHead
 from schemas.queries import Query
 
-__all__ = ["Fence", "principals"]
+__all__ = ["Fence", "not_principals", "principals"]
+
+_PRINCIPAL: Final = re.compile(r"\*|(?:group|user):\S.{0,254}")
+
+
+def not_principals(access: Iterable[str]) -> list[str]:
+    """What of an access list nobody could ever ask as. Use it where people write such lists.
+
+    >>> not_principals(["*", "group:ops", "user:ada", "ops", "group:"])
+    ['ops', 'group:']
+    """
+    return [name for name in access if not (_PRINCIPAL.fullmatch(name) and name.isprintable())]
 
 
 def principals(query: Query) -> frozenset[str]:

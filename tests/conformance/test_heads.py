@@ -11,15 +11,17 @@ import pytest
 
 from adapters.errors import HeadsClosedError
 from adapters.heads_view import MemoryHeads
+from adapters.host import SystemIds
+from adapters.redis_heads import RedisHeads
 from processors.ingest.heads import NO_ACCESS_VERSION, newer
-from processors.ports import Heads
+from processors.ports import FollowedHeads, Stretch
 from schemas.documents import DocumentHead, HeadChunk
 from schemas.envelope import Version
 
 GENERATION = "g1"
 
 
-class View(Heads, Protocol):
+class View(FollowedHeads, Protocol):
     """A view with the doors that its follower uses."""
 
     def open(self) -> None: ...
@@ -29,13 +31,21 @@ class View(Heads, Protocol):
     def forget(self) -> None: ...
 
 
-# A view that needs a server belongs here too, with a skip that says what is missing.
-VIEWS: dict[str, Callable[[], View]] = {"memory": lambda: MemoryHeads(GENERATION)}
+Views = Callable[[], View]
+"""Makes a closed view; those of one test that are made of Redis share it, as processes do."""
 
 
-@pytest.fixture(params=sorted(VIEWS))
-def closed(request: pytest.FixtureRequest) -> View:
-    return VIEWS[request.param]()
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.live)])
+def views(request: pytest.FixtureRequest) -> Views:
+    if request.param == "memory":
+        return lambda: MemoryHeads(GENERATION)
+    options = request.getfixturevalue("redis_options")
+    return lambda: RedisHeads(options, GENERATION, SystemIds())
+
+
+@pytest.fixture
+def closed(views: Views) -> View:
+    return views()
 
 
 @pytest.fixture
@@ -178,3 +188,87 @@ def test_when_ids_hold_any_character_then_they_are_kept_apart(view: View) -> Non
     assert {name: found.version.offset for name, found in view.get_many("acme", names).items()} == {
         name: number + 1 for number, name in enumerate(names)
     }
+
+
+def stretch(start: int, end: int, partition: int = 0) -> Stretch:
+    return Stretch(partition, start, end)
+
+
+def test_when_a_stretch_of_the_log_is_applied_then_the_offset_moves_with_its_heads(closed: View) -> None:
+    assert dict(closed.applied()) == {}
+    assert closed.apply(stretch(0, 3), [head(1), head(2)]) == 3
+    assert closed.apply(stretch(0, 1, partition=2), []) == 1
+    assert dict(closed.applied()) == {0: 3, 2: 1}
+    closed.open()
+    assert closed.get("acme", "d") == head(2)
+
+
+def test_when_something_before_a_stretch_is_missing_then_none_of_it_is_taken(closed: View) -> None:
+    closed.apply(stretch(0, 3), [head(1)])
+    assert closed.apply(stretch(5, 9), [head(4)]) == 3
+    assert dict(closed.applied()) == {0: 3}
+    closed.open()
+    assert closed.get("acme", "d") == head(1)
+
+
+def test_when_a_stretch_comes_late_then_it_changes_nothing(view: View) -> None:
+    view.apply(stretch(0, 9), [head(1), head(4)])
+    assert view.apply(stretch(2, 5), [head(2), head(3, document="e")]) == 9
+    assert view.get("acme", "d") == head(4)
+    assert dict(view.applied()) == {0: 9}
+
+
+def test_when_stretches_overlap_then_the_rest_of_the_second_counts(view: View) -> None:
+    view.apply(stretch(0, 3), [head(1)])
+    assert view.apply(stretch(1, 6), [head(1), head(5)]) == 6
+    assert view.get("acme", "d") == head(5)
+
+
+@pytest.mark.parametrize(
+    ("ends", "opens"), [({}, True), ({0: 3}, True), ({0: 2}, True), ({0: 4}, False), ({1: 1}, False)]
+)
+def test_when_a_view_is_proven_then_it_opens_only_if_it_holds_the_log(
+    closed: View, ends: dict[int, int], opens: bool
+) -> None:
+    mark = closed.mark()
+    closed.apply(stretch(0, 3), [head(1)])
+    assert (closed.prove(mark, ends), closed.is_open) == (opens, opens)
+
+
+def test_when_a_view_was_lost_after_the_mark_then_it_can_not_be_proven_by_it(closed: View) -> None:
+    mark = closed.mark("log-1")
+    closed.apply(stretch(0, 3), [head(1)])
+    assert closed.mark("log-1") == mark
+    closed.forget()
+    closed.apply(stretch(0, 3), [head(1)])
+    assert not closed.prove(mark, {0: 3})
+    assert not closed.is_open
+    assert closed.prove(closed.mark("log-1"), {0: 3})
+
+
+def test_when_the_log_is_another_one_then_the_view_begins_anew(closed: View) -> None:
+    mark = closed.mark("log-1")
+    closed.apply(stretch(0, 3), [head(1)])
+    assert closed.prove(mark, {0: 3})
+    assert closed.mark("log-2") != mark
+    assert not closed.is_open
+    assert dict(closed.applied()) == {}
+    closed.open()
+    assert closed.get("acme", "d") is None
+
+
+def test_when_positions_are_as_large_as_sources_have_them_then_they_are_still_told_apart(view: View) -> None:
+    """A position of Postgres has 63 bits, more than the numbers of Lua hold."""
+    large = 2**62
+    older, later = (msgspec.structs.replace(head(1), version=Version(source=large + more, offset=0)) for more in (0, 1))
+    assert view.fold(later)
+    assert not view.fold(older)
+    assert view.get("acme", "d") == later
+
+
+def test_when_every_head_is_walked_then_each_comes_once_tenant_by_tenant(view: View) -> None:
+    wanted = {(tenant, f"d{n}") for tenant in ("acme", "globex") for n in range(700)}
+    view.apply(stretch(0, 1), [head(1, tenant=tenant, document=document) for tenant, document in sorted(wanted)])
+    walked = [(found.tenant, found.document) for found in view.walk()]
+    assert (len(walked), set(walked)) == (len(wanted), wanted)
+    assert {found.tenant for found in view.walk("acme")} == {"acme"}

@@ -82,6 +82,26 @@ async def test_when_a_request_is_bad_then_a_problem_says_what_is_wrong(
     assert problem["request_id"] == response.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("place", "body", "status", "kind"),
+    [
+        ("acme/a.md", {"access": ["ops"]}, 422, "body-invalid"),
+        ("acme/a.md", {"access": ["group:"]}, 422, "body-invalid"),
+        ("acme/a.md", {"access": ["group:a\nb"]}, 422, "body-invalid"),
+        ("acme/a.md", {}, 422, "body-invalid"),
+        ("a|b/a.md", {"access": ["*"]}, 422, "tenant-invalid"),
+        ("acme/a%07", {"access": ["*"]}, 422, "body-invalid"),
+        ("acme/guides/a.md", {"access": []}, 503, "unavailable"),
+        ("acme/guides/a.md", {"access": ["*", "group:x", "user:y z"]}, 503, "unavailable"),
+    ],
+)
+async def test_when_an_access_list_is_set_then_only_one_that_somebody_could_ask_under_goes_on(
+    client: httpx.AsyncClient, place: str, body: Any, status: int, kind: str
+) -> None:
+    response = await client.put(f"{DOCUMENTS}/{place}/access", json=body)
+    assert (response.status_code, response.json()["type"]) == (status, f"urn:headwater:problem:{kind}")
+
+
 async def test_when_a_body_lies_about_its_length_then_it_is_still_bounded(client: httpx.AsyncClient) -> None:
     async def endless() -> Any:
         while True:
@@ -120,7 +140,8 @@ async def test_when_two_tenants_are_named_then_neither_is_believed(client: httpx
 
 async def test_when_the_api_is_described_then_every_route_of_the_platform_is_there(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
-    assert set(paths) == {ASK, f"{ASK}/{{answer_id}}", DOCUMENTS, FEEDBACK, "/v1/documents/{tenant}/{document}"}
+    one = "/v1/documents/{tenant}/{document}"
+    assert set(paths) == {ASK, f"{ASK}/{{answer_id}}", DOCUMENTS, FEEDBACK, one, f"{one}/access"}
 
 
 def test_when_a_key_repeats_then_its_receipt_is_remembered_within_bounds() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,8 +11,6 @@ from hypothesis import strategies as st
 
 from adapters.local_index import LocalIndex
 from tests.model.world import BrittleIndex, World
-
-Move = Callable[[World], None]
 
 DOCUMENTS = st.sampled_from(["d1", "d2"])
 LETTERS = st.lists(st.sampled_from("ABCDE"), min_size=1, max_size=4, unique=True).map("".join)
@@ -43,6 +40,9 @@ MOVES = st.one_of(
     a_move("settle_again", st.integers(1, 4)),
     a_move("flush"),
     a_move("compact"),
+    a_move("zombie_folds", FEW),
+    a_move("mark"),
+    a_move("prove_late", FEW),
 )
 
 

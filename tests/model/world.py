@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from adapters.heads_view import MemoryHeads
 from adapters.memory import DictEmbeddingCache, ManualClock, MemoryIndex
@@ -19,7 +20,7 @@ from processors.ingest.heads import NO_ACCESS_VERSION
 from processors.ingest.index import fold, index
 from processors.ingest.planning import Indexable
 from processors.ingest.settle import settle
-from processors.ports import Index, IndexObject
+from processors.ports import FollowedHeads, Heads, Index, IndexObject, Stretch
 from schemas.documents import AccessChanged, DocumentDeleted, DocumentHead, DocumentRedacted
 from schemas.envelope import Event, Version
 from tests.processors.ingest.builders import (
@@ -66,21 +67,29 @@ class BrittleIndex:
         raise Crash
 
 
+class View(FollowedHeads, Protocol):
+    """A view of heads that can be lost."""
+
+    def forget(self) -> None: ...
+
+
 @dataclass
 class World:
     """One partition, its log, its workers. Call the moves in any order; `check` after each."""
 
     store: BrittleIndex = field(default_factory=lambda: BrittleIndex(MemoryIndex()))
-    view: MemoryHeads = field(default_factory=opened)
+    view: View = field(default_factory=opened)
     log: list[Indexable] = field(default_factory=list)
     source: list[Change] = field(default_factory=list)
     committed: int = 0
     pending: tuple[int, list[Event]] | None = None
     topic: list[DocumentHead] = field(default_factory=list)
-    applied: int = 0
+    offsets: list[int] = field(default_factory=list)
+    end: int = 0
     settled: int = 0
     garbage_is_allowed: bool = False
     old_views: list[MemoryHeads] = field(default_factory=list)
+    old_marks: list[tuple[str, dict[int, int]]] = field(default_factory=list)
     seen: dict[str, tuple[Version, Version]] = field(default_factory=dict)
 
     # What the source does.
@@ -127,7 +136,11 @@ class World:
             return []
         self.committed, outputs = self.pending
         self.pending = None
-        self.topic += [event for event in outputs if isinstance(event, DocumentHead)]
+        heads = [event for event in outputs if isinstance(event, DocumentHead)]
+        self.topic += heads
+        self.offsets += range(self.end, self.end + len(heads))
+        # The end of a transaction takes an offset too.
+        self.end += len(heads) + 1
         return outputs
 
     def crash(self, records: int, after: int) -> None:
@@ -158,11 +171,29 @@ class World:
             with suppress(Stop):
                 self._indexed(self.old_views[-1], records, start)
 
+    def zombie_folds(self, back: int) -> None:
+        """A follower that stood still gives the view what it read long ago, as a stretch and by itself."""
+        if self.topic:
+            number = back % len(self.topic)
+            self.view.apply(Stretch(0, self.offsets[number], self.offsets[number] + 1), [self.topic[number]])
+            self.view.fold(self.topic[number])
+
+    def mark(self) -> None:
+        """Somebody begins to prove the view: it names its life, and asks for the end of the log."""
+        self.old_marks = [*self.old_marks[-2:], (self.view.mark(), {0: self.end})]
+
+    def prove_late(self, back: int) -> None:
+        """Whoever marked it goes on, whatever became of the view since."""
+        if self.old_marks:
+            self.view.prove(*self.old_marks[back % len(self.old_marks)])
+
     def apply(self) -> None:
         """The view follows the log of heads by one."""
-        if self.applied < len(self.topic):
-            self.view.fold(self.topic[self.applied])
-            self.applied += 1
+        at = self.view.applied().get(0, 0)
+        for number, offset in enumerate(self.offsets):
+            if offset >= at:
+                self.view.apply(Stretch(0, at, offset + 1), [self.topic[number]])
+                return
 
     def settle(self, heads: int) -> None:
         self._catch_up()
@@ -176,16 +207,15 @@ class World:
     def flush(self) -> None:
         """The view is lost, and closed until it has read the log of heads again."""
         self.view.forget()
-        self.applied = 0
 
     def compact(self) -> None:
         """The broker forgets heads that a newer one replaced, of those that settle has done with."""
         newest = {head.document: number for number, head in enumerate(self.topic)}
         stays = {*newest.values(), *range(self.settled, len(self.topic))}
-        kept = [head for number, head in enumerate(self.topic) if number in stays]
-        gone = len(self.topic) - len(kept)
-        self.topic, self.settled = kept, self.settled - gone
-        self.applied = 0 if gone else self.applied
+        gone = len(self.topic) - len(stays)
+        self.offsets = [offset for number, offset in enumerate(self.offsets) if number in stays]
+        self.topic = [head for number, head in enumerate(self.topic) if number in stays]
+        self.settled -= gone
 
     def finish(self) -> None:
         self.work(len(self.log))
@@ -193,15 +223,23 @@ class World:
 
     # What must hold.
 
+    @property
+    def reader(self) -> View:
+        """The view as whoever asks a question sees it."""
+        return self.view
+
     def check(self) -> None:
         """What any reader could notice now."""
-        if not self.view.is_open:
+        if not self.reader.is_open:
             return
         held = {found.object_id: found for found in self.store.walk(TENANT)}
-        for head in self.view.walk(TENANT):
+        heads = list(self.reader.walk(TENANT))
+        for head in heads:
             self._check_order(head)
             self._check_text(head, held)
         self._check_search(held.values())
+        missing = self.seen.keys() - {head.document for head in heads}
+        assert not missing, f"{missing} were known and are not any more"
 
     def check_end(self) -> None:
         """Index and heads are those that the last versions would make by themselves."""
@@ -230,7 +268,7 @@ class World:
     def _check_search(self, held: Iterable[IndexObject]) -> None:
         """The fence: of all candidates, those that the head lists are of the version that the head says."""
         for found in held:
-            head = self.view.get(TENANT, found.document)
+            head = self.reader.get(TENANT, found.document)
             if head and found.object_id in {chunk.object_id for chunk in head.chunks}:
                 assert found.chunk.text in self._texts_of(found.document, head.version)
 
@@ -255,12 +293,12 @@ class World:
         self.log += [change] if isinstance(change, AccessChanged) else _embedded(change)
 
     def _catch_up(self) -> None:
-        for head in self.topic[self.applied :]:
-            self.view.fold(head)
-        self.applied = len(self.topic)
-        self.view.open()
+        mark, at = self.view.mark(), self.view.applied().get(0, 0)
+        heads = [head for offset, head in zip(self.offsets, self.topic, strict=True) if offset >= at]
+        self.view.apply(Stretch(0, at, self.end), heads)
+        assert self.view.prove(mark, {0: self.end})
 
-    def _indexed(self, view: MemoryHeads, records: int, start: int | None = None) -> list[Event]:
+    def _indexed(self, view: Heads, records: int, start: int | None = None) -> list[Event]:
         begin = self.committed if start is None else start
         outputs = index(self.log[begin : begin + records], self.store, view, GENERATION)
         assert not any(isinstance(output, Reject) for output in outputs) or view is not self.view
@@ -279,7 +317,7 @@ def _embedded(change: DocumentRedacted | DocumentDeleted) -> list[Indexable]:
     return indexable(event for output in outputs if not isinstance(output, Reject) for event in output)
 
 
-def _copy(view: MemoryHeads) -> MemoryHeads:
+def _copy(view: View) -> MemoryHeads:
     copied = opened()
     for head in view.walk():
         copied.fold(head)
