@@ -58,7 +58,8 @@ class Bounded:
                 return future.result(min(_LOOK_S, left))
             except StillRunningError:
                 if future.done():
-                    raise
+                    # Ended this very moment, or with a time-out of its own: either is what there is to say.
+                    return future.result()
             left -= _LOOK_S
             if not given_up and hopeless():
                 left, given_up = min(left, LAST_CHANCE_S), True

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as StillRunningError
 
 import pytest
 
+from streams import bounded
 from streams.bounded import Bounded, StuckError
 
 
@@ -49,3 +52,20 @@ def test_when_a_call_itself_raises_a_timeout_then_that_is_raised() -> None:
 
     with pytest.raises(TimeoutError, match="its own"):
         Bounded("test")(late, 5.0)
+
+
+def test_when_a_call_ends_in_the_moment_in_which_waiting_ended_then_its_result_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class EndsJustAfter(Future[object]):
+        asked = 0
+
+        def result(self, timeout: float | None = None) -> object:
+            self.asked += 1
+            found = super().result(5.0 if self.asked == 1 else timeout)
+            if self.asked == 1:
+                raise StillRunningError
+            return found
+
+    monkeypatch.setattr(bounded, "Future", EndsJustAfter)
+    assert Bounded("test")(lambda: 7, 5.0) == 7
