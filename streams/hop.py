@@ -6,6 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from schemas.envelope import Event
@@ -93,6 +94,8 @@ class Hop:
         )
 
 
+# Asked for every batch, and reading annotations takes half a millisecond.
+@lru_cache(maxsize=256)
 def _hints(step: Step) -> dict[str, Any]:
     return {name: hint for name, hint in typing.get_type_hints(step).items() if name != "return"}
 
