@@ -4,7 +4,8 @@ The way of a record, in the event loop:
 1. It queues under its key; a key that was idle gets a task, which takes its records one after the other.
 2. A place of its lane is waited for. What is overdue meanwhile is answered at once, out of its turn.
 3. Not started and no longer ours (revoked, or the worker stops): dropped, since whoever comes next reads it again.
-4. Its steps run (`stepping.py`). A dependency away: wait, and all of it again.
+4. Its steps run (`stepping.py`). A dependency away: wait, and all of it again; where the asker's time ends meanwhile,
+   he is told so before it does.
 5. Ten times a second the guard of each running step is asked: where it answers, the step is cancelled, and its answer
    is the last that is said.
 6. Landed: the poll thread may commit it.
@@ -39,6 +40,8 @@ __all__ = ["Flights", "Shore"]
 _LOG = structlog.get_logger(__name__)
 # Soon enough that a cancelled generation costs little more, seldom enough to cost nothing.
 LOOK_EVERY_S: Final = 0.1
+# So long before its deadline an asker is told that a dependency is away: the word has to reach him in time.
+_SAY_S: Final = 0.3
 # A step that does not end must not keep the process.
 _LEAVE_S: Final = 5.0
 
@@ -179,14 +182,23 @@ class Flights:
                     raise
             if self._draining or not self._shore.current(flight.record):
                 return False
-            await self._pause(pause)
+            left_s = self._left_s(flight.record)
+            if 0 < left_s <= _SAY_S and (verdict := self._stepper.held_up(flight, str(pause))) is not None:
+                flight.verdict, flight.at, act = verdict, None, self._stepper.answer
+                continue
+            await self._pause(pause, min(pause.after_s, left_s - _SAY_S / 2 if left_s > _SAY_S else pause.after_s))
 
-    async def _pause(self, reason: Stop) -> None:
+    def _left_s(self, record: Record) -> float:
+        """How long somebody waits for a record yet; for ever where it has no deadline."""
+        deadline = names.number(record.headers, names.DEADLINE)
+        return (deadline - self._clock.now()) / 1e6 if deadline else float("inf")
+
+    async def _pause(self, reason: Stop, seconds: float) -> None:
         if not self.waiting:
             _LOG.warning("hop.paused", hop=self._name, reason=str(reason), after_s=reason.after_s)
         self.waiting += 1
         try:
-            await asyncio.sleep(reason.after_s)
+            await asyncio.sleep(seconds)
         finally:
             self.waiting -= 1
 

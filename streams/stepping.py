@@ -99,6 +99,19 @@ class Stepper:
             return None
         return Verdict(bound, inbound, answer)
 
+    def held_up(self, flight: Flight, reason: str) -> Verdict | None:
+        """What the asker hears whose time ends while a dependency is away: what the hop says of a dead letter.
+
+        None where the hop says nothing then, or where the answer is given already.
+        """
+        if flight.at is None or flight.at[0].hop.rejected is None:
+            return None
+        bound, inbound = flight.at
+        answers = [one for one in bound.hop.rejected(inbound.event, reason) if isinstance(one, Event)]
+        if not answers or bound.hop.topic_of(answers[0]).name in flight.written:
+            return None
+        return Verdict(bound, inbound, answers[0])
+
     def overdue(self, record: Record) -> bool:
         """Whether the first guard would answer a record that waits for its turn."""
         try:

@@ -11,7 +11,10 @@ from schemas.queries import AnswerWithheld, Query, WithheldReason
 
 EXPIRED: Final = "The question's time ran out before it could be answered. Ask again, or allow more time."
 CANCELLED: Final = "The question was cancelled before it was answered."
-UNAVAILABLE: Final = "The question could not be answered because of a fault on our side. Please ask again later."
+UNAVAILABLE: Final = (
+    "The question could not be answered: a part of the platform failed, is away or is being rebuilt. "
+    "Please ask again shortly."
+)
 
 # A question is echoed so that its asker knows it again; the whole of an over-long one helps nobody.
 ECHO_CHARS: Final = 500
@@ -56,7 +59,7 @@ def unwanted(event: Event, clock: Clock, cancellations: Cancellations) -> Answer
 
 
 def refused(event: Event, reason: str) -> Iterator[AnswerWithheld]:
-    """What the asker hears when the question became a dead letter. `reason` is for the operator and is not shown."""
+    """What the asker hears when the question became a dead letter, or had to wait too long. `reason` is for the operator and is not shown."""
     del reason
     query = getattr(event, "query", None)
     if isinstance(query, Query):

@@ -107,6 +107,26 @@ def test_when_a_dependency_is_away_then_the_question_waits_and_is_answered_later
     assert bench.read(bench.source.dead_letters, 0) == []
 
 
+def test_when_a_dependency_stays_away_then_the_asker_is_told_before_the_deadline(kafka: KafkaBroker) -> None:
+    bench = Bench(kafka.bootstrap)
+    clock = SystemClock()
+
+    def needy(event: FeedbackGiven) -> Iterator[FeedbackGiven]:
+        if event.comment == "1":
+            raise GeneratorUnavailableError("down")
+        yield event
+
+    def told(event: Event, reason: str) -> Iterator[FeedbackGiven]:
+        yield feedback(99 if reason == "down" and clock.now() < deadline else 0)
+
+    deadline = clock.now() + 6_000_000
+    value = bench.codec.encode(bench.source.subject, bench.source.events, feedback(1))
+    bench.put_bytes(value, headers=(("deadline", str(deadline).encode()),))
+    with running(bench.hop(KeyedHop, [Hop((bench.source,), needy, (bench.middle,), mode="keyed", rejected=told)])):
+        assert bench.comments(bench.middle, 1) == ["99"]
+    assert bench.read(bench.source.dead_letters, 0) == []
+
+
 def test_when_a_guard_answers_then_the_step_is_not_run(kafka: KafkaBroker) -> None:
     bench = Bench(kafka.bootstrap)
 
