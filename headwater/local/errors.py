@@ -3,6 +3,7 @@
 LocalStackError                 base: one thing was wrong, said with what to do about it
 ├── JavaMissingError            no Java 17 or newer, and the `local` extra is not installed
 ├── DownloadError               a pinned jar could not be fetched, or is not the one that was pinned
+├── ServerMissingError          a program of someone else's (PostgreSQL) is not installed here
 ├── PortTakenError              a port that was asked for is in use
 ├── DiskFullError               too little space where the stack keeps its data
 ├── FolderInUseError            another process holds the folder: a second stack, or a broker left behind
@@ -26,6 +27,7 @@ __all__ = [
     "NotReadyError",
     "NotSupportedYetError",
     "PortTakenError",
+    "ServerMissingError",
 ]
 
 
@@ -43,6 +45,12 @@ class JavaMissingError(LocalStackError):
 
 class DownloadError(LocalStackError):
     """A pinned artifact could not be had as it was pinned."""
+
+    exit_code = 4
+
+
+class ServerMissingError(LocalStackError):
+    """A server that this machine has to bring by itself is not installed."""
 
     exit_code = 4
 
