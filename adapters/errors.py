@@ -5,7 +5,9 @@ AdapterError
 │   ├── IndexUnavailableError
 │   ├── GeneratorUnavailableError
 │   ├── RegistryUnavailableError
+│   ├── ConnectUnavailableError
 │   └── HeadsClosedError      the view of heads is being rebuilt
+├── ConnectRefusedError       Kafka Connect says no, or a connector failed
 ├── ClaimMissingError         a claim-checked body is not where its event says
 └── MissingExtraError         a package of an extra is not installed
 """
@@ -33,8 +35,16 @@ class RegistryUnavailableError(UnavailableError):
     """The schema registry can't be reached."""
 
 
+class ConnectUnavailableError(UnavailableError):
+    """Kafka Connect's REST interface can't be reached."""
+
+
 class HeadsClosedError(UnavailableError):
     """The view of heads has not caught up with the log; it answers nothing until then."""
+
+
+class ConnectRefusedError(AdapterError):
+    """Kafka Connect refused a request, or a connector did not come to the state it should; its words are told."""
 
 
 class ClaimMissingError(AdapterError):

@@ -81,8 +81,8 @@ class KafkaConnect:
     ...     connect.url  # doctest: +SKIP
     'http://127.0.0.1:24812'
 
-    It keeps nothing in its folder but its log: its state is in Kafka. A broker that is away makes it exit: `await_ready`
-    then starts it again, a few times.
+    It keeps nothing in its folder but its log: its state is in Kafka. A broker that is away makes it exit, and
+    `await_ready` then starts it again, a few times.
     """
 
     def __init__(self, spec: ConnectSpec, progress: Progress | None = None) -> None:

@@ -178,7 +178,8 @@ def _parse(line: str) -> Jar:
     parts = coordinates.split(":")
     if len(parts) not in (3, 5) or len(sha256) != 64:
         raise DownloadError(f"reading the pinned list: wanted 'group:artifact:version sha256', got {line!r}")
-    return Jar(*parts[:3], sha256, *parts[3:])
+    classifier, packaging = parts[3:] or ("", "jar")
+    return Jar(parts[0], parts[1], parts[2], sha256, classifier, packaging)
 
 
 def _sha256(path: Path) -> str | None:

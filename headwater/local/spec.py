@@ -46,6 +46,8 @@ class Addresses:
     registry_url: str
     gateway_url: str
     worker_url: str
+    connect_url: str = ""
+    postgres_port: int = 0
 
     @classmethod
     def read(cls, state_folder: Path) -> Addresses | None:
