@@ -64,9 +64,9 @@ END $body$
 
 
 def install_truncate_trigger(connection: Any, table: str) -> None:
-    """Let a truncate of `schema.table` delete each row first, in the same transaction: each document then has its delete.
+    """Let a truncate of `schema.table` delete each row first, in the same transaction: each document has its delete.
 
-    A truncate names no rows, and rows that are still on their way in other partitions could not be told from newer ones.
+    A truncate names no rows, and rows that are still on their way could not be found.
     """
     from psycopg import sql
 
@@ -76,7 +76,8 @@ def install_truncate_trigger(connection: Any, table: str) -> None:
     connection.execute(_composed("DROP TRIGGER IF EXISTS headwater_truncate ON {on}", on=on))
     connection.execute(
         _composed(
-            "CREATE TRIGGER headwater_truncate BEFORE TRUNCATE ON {on} FOR EACH STATEMENT EXECUTE FUNCTION {function}()",
+            "CREATE TRIGGER headwater_truncate BEFORE TRUNCATE ON {on} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION {function}()",
             on=on,
             function=function,
         )

@@ -27,7 +27,8 @@ _KEY_TYPES: Final = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid"
 
 _COLUMNS: Final = """
 SELECT a.attname, t.typname, a.attstorage <> 'p', coalesce(a.attnum = ANY (i.indkey), false)
-FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
 WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
 """
 _TABLE: Final = """
@@ -39,7 +40,8 @@ SELECT rolreplication OR rolsuper, has_database_privilege(current_database(), 'C
 FROM pg_roles WHERE rolname = current_user
 """
 _SLOT: Final = """
-SELECT active, coalesce(wal_status, 'unknown'), (pg_current_wal_lsn() - coalesce(confirmed_flush_lsn, restart_lsn))::bigint
+SELECT active, coalesce(wal_status, 'unknown'),
+  (pg_current_wal_lsn() - coalesce(confirmed_flush_lsn, restart_lsn))::bigint
 FROM pg_replication_slots WHERE slot_name = %s
 """
 
@@ -130,7 +132,7 @@ class PostgresSource:
         return found
 
     def publish(self, name: str, tables: Mapping[str, TableMapping]) -> None:
-        """Make the publication of these tables and no others, and let a truncated table delete row by row if so declared."""
+        """Make the publication of these tables and no others; a truncated one deletes row by row if so declared."""
         from psycopg import sql
 
         publication = sql.Identifier(name)
@@ -207,11 +209,12 @@ class PostgresSource:
         if not table.readable:
             yield f"user {self.address.user!r} may not read {name!r}: GRANT SELECT ON {name}"
         if not table.owned:
-            yield f"user {self.address.user!r} does not own {name!r}, which publishing it needs: ALTER TABLE {name} OWNER"
+            yield f"user {self.address.user!r} can't publish {name!r}, being no owner: ALTER TABLE {name} OWNER TO …"
         if not table.key:
-            yield f"table {name!r} has no primary key: a row could not be told from another; ALTER TABLE {name} ADD PRIMARY KEY"
+            yield f"table {name!r} has no primary key, which tells its rows apart: ALTER TABLE {name} ADD PRIMARY KEY …"
         if unknown := sorted(set(_columns(mapping)) - set(table.types)):
-            yield f"table {name!r} has no column {', '.join(map(repr, unknown))}; it has {', '.join(sorted(table.types))}"
+            there = ", ".join(sorted(table.types))
+            yield f"table {name!r} has no column {', '.join(map(repr, unknown))}: correct the mapping; it has {there}"
         if not table.full_identity and (needs := _needs_before(mapping, table)):
             yield f"table {name!r}: {needs} needs rows as they were: ALTER TABLE {name} REPLICA IDENTITY FULL"
 

@@ -9,7 +9,6 @@ LocalStackError                 base: one thing was wrong, said with what to do 
 ├── FolderInUseError            another process holds the folder: a second stack, or a broker left behind
 ├── ChildDiedError              a part of the stack ended by itself
 ├── NotReadyError               a part runs, but did not become usable in time
-├── NotSupportedYetError        a profile names parts that cannot be started here
 └── RegistryError               the registry refuses, with Confluent's code   (schema_table.py)
 """
 
@@ -25,7 +24,6 @@ __all__ = [
     "JavaMissingError",
     "LocalStackError",
     "NotReadyError",
-    "NotSupportedYetError",
     "PortTakenError",
     "ServerMissingError",
 ]
@@ -73,11 +71,5 @@ class ChildDiedError(LocalStackError):
 
 class NotReadyError(LocalStackError):
     """A child process did not become usable before its deadline."""
-
-    exit_code = 4
-
-
-class NotSupportedYetError(LocalStackError):
-    """The profile has parts that this release cannot start."""
 
     exit_code = 4

@@ -17,7 +17,16 @@ from schemas.changes import UNAVAILABLE, ChangeError, Row, RowChange, SourceReco
 from schemas.documents import AccessChanged, Claim, DocumentChanged, DocumentDeleted, DocumentHead
 from schemas.envelope import Version
 
-__all__ = ["INLINE_BYTES", "MAX_COLUMN_CHARS", "HeadsOf", "SourceMapping", "TableMapping", "capture", "document_name"]
+__all__ = [
+    "INLINE_BYTES",
+    "MAX_COLUMN_CHARS",
+    "Captured",
+    "HeadsOf",
+    "SourceMapping",
+    "TableMapping",
+    "capture",
+    "document_name",
+]
 
 INLINE_BYTES: Final = 256_000
 """Larger bodies are claim-checked, as they are at every other door (`streams/publishing.py`)."""

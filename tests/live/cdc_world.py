@@ -1,4 +1,4 @@
-"""A database that is followed: statements in, the events of its documents out, through Debezium and the real capture."""
+"""A database that is followed: statements in, its documents out, through Debezium and the real capture."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TENANT = "acme"
 
 @dataclass
 class World:
-    """One source of a test. `rows` runs SQL, `documents` is what its documents are by now, `refused` what was refused."""
+    """One source of a test. `sql` runs statements, `documents` is what came of them, `refused` what did not."""
 
     name: str
     settings: Settings

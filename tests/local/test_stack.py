@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from headwater.local.errors import ChildDiedError, FolderInUseError, LocalStackError, NotSupportedYetError
+from headwater.local.errors import ChildDiedError, FolderInUseError, LocalStackError
 from headwater.local.spec import Addresses, StackSpec, require_profile
 from headwater.local.stack import Stack
 
@@ -98,11 +98,9 @@ def test_when_the_notes_are_damaged_then_as_if_there_were_none(tmp_path: Path, c
     assert Addresses.read(tmp_path) is None
 
 
-def test_when_the_profile_has_parts_that_cannot_start_then_named_with_exit_code_4() -> None:
+def test_when_the_profile_is_unknown_then_refused_with_the_ones_there_are() -> None:
     require_profile("embedded")
-    with pytest.raises(NotSupportedYetError, match="Connect with Debezium, PostgreSQL, Redis, Weaviate") as refused:
-        require_profile("full")
-    assert refused.value.exit_code == 4
+    require_profile("full")
     with pytest.raises(LocalStackError, match="'embedded' or 'full', got 'tiny'"):
         require_profile("tiny")
 
@@ -153,8 +151,8 @@ def test_when_nothing_runs_then_down_is_fine_and_status_says_so(tmp_path: Path, 
     assert (down.returncode, down.stderr) == (0, "nothing was running\n")
     assert [part["pid"] for part in _status(state, small_program)] == [None] * 4
     assert not state.exists()
-    full = _headwater(state, small_program, "up", "--profile", "full")
-    assert (full.returncode, "Weaviate" in full.stderr) == (4, True)
+    tiny = _headwater(state, small_program, "up", "--profile", "tiny")
+    assert (tiny.returncode, "'embedded' or 'full'" in tiny.stderr) == (1, True)
 
 
 @pytest.mark.live
