@@ -1,8 +1,8 @@
 """Claim: a row committed in PostgreSQL is searchable within 150 ms, and one deleted is gone within 120 ms (p95).
 
-A full stack of its own on free ports follows one table through Debezium. Each trial commits an update (or a delete) of a
-row and asks over HTTP, one question after the other, until the answer follows; the time counts from before the commit
-to after the answer is read. The receipt of each trial says where the time went. Prints one JSON object as its last line.
+A full stack of its own on free ports follows one table through Debezium. Each trial commits an update (or a delete) of
+a row and asks over HTTP, one question after the other, until the answer follows; the time counts from before the commit
+to after the answer is read. The receipts say where the time went. Prints one JSON object as its last line.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Server(Protocol):
 
 
 def beside(spec: StackSpec, bootstrap: Callable[[], str], progress: Progress | None = None) -> tuple[Server, ...]:
-    """The servers that a profile has beside Kafka and our own parts; `bootstrap` is known once the broker has a port."""
+    """The servers that a profile has beside Kafka and our own parts; `bootstrap` is asked after the broker began."""
     if spec.profile != "full":
         return ()
     connect = ConnectSpec(

@@ -1,4 +1,4 @@
-"""T10's parts, all real: a broker, the registry, PostgreSQL, Kafka Connect, and workers that are killed and come back."""
+"""T10's parts, all real: broker, registry, PostgreSQL, Kafka Connect, and workers that are killed and come back."""
 
 from __future__ import annotations
 
