@@ -85,7 +85,7 @@ def install_truncate_trigger(connection: Any, table: str) -> None:
 
 
 def install_join(connection: Any, name: str, join: JoinMapping) -> None:
-    """Make or renew the joined table `headwater.<name>` and its triggers, and fill it. Use it inside a transaction.
+    """Make or renew the joined table `headwater_joins.<name>` and its triggers, and fill it, in one transaction.
 
     The tables that it reads take no writes meanwhile.
     """

@@ -9,8 +9,8 @@ from typing import Final
 
 __all__ = ["JOIN_SCHEMA", "JoinMapping"]
 
-JOIN_SCHEMA: Final = "headwater"
-"""The schema of joined tables in a source's database."""
+JOIN_SCHEMA: Final = "headwater_joins"
+"""The schema of joined tables in a source's database; not a user's name, whose tables would land in it."""
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from adapters.connect_rest import ConnectApi
 from adapters.postgres_source import SourceRefusedError
+from adapters.schema_registry import ConfluentSchemaIds
 from headwater.local.connect import KafkaConnect
+from headwater.local.parts import OwnPart
 from headwater.local.postgres import PostgresServer
 from processors.ingest.capture import TableMapping
+from processors.ingest.heads import NO_ACCESS_VERSION
 from processors.ingest.joins import JoinMapping
+from schemas.codec import Codec
+from schemas.documents import DocumentHead
+from schemas.envelope import Version
+from streams.ensure import ensure
+from streams.publishing import Publisher
+from streams.settings import Registry
 from tests.live.cdc_world import TENANT, World, world
+from tests.streams.answerer import entrance
+from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_HEAD
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
@@ -104,10 +118,9 @@ def test_when_a_slot_is_lost_then_status_says_so_and_a_new_one_is_newer_than_all
     made = plain("leaves", postgres, connect, "(1, 'One', 'first'), (2, 'Two', 'second')")
     made.add()
     made.settles({"leaves/1": "One|first", "leaves/2": "Two|second"})
-    with made.sources() as sources:
+    with made.sources() as sources, ConnectApi(connect.url) as api:
         assert (sources.status("leaves").healthy, sources.status("leaves").slot) == (True, "reserved")
-        sources.pause("leaves")
-        made.until(lambda: sources.status("leaves").state == "PAUSED")
+        api.stop("leaves")
         made.until(lambda: _dropped(made, "headwater_leaves"))
         made.sql("DELETE FROM leaves WHERE id = 1", "UPDATE leaves SET body = 'while away' WHERE id = 2")
         sources.resume("leaves")
@@ -136,7 +149,7 @@ def test_when_tables_are_joined_then_a_change_of_any_of_them_changes_the_documen
         key="id",
         tables={"books": "changed.id", "notes": "changed.book"},
     )
-    made = world("shelf", postgres, connect, {"headwater.volumes": PLAIN}, {"volumes": join})
+    made = world("shelf", postgres, connect, {"headwater_joins.volumes": PLAIN}, {"volumes": join})
     made.sql(
         "CREATE TABLE books (id int PRIMARY KEY, title text, body text)",
         "CREATE TABLE notes (id int PRIMARY KEY, book int, words text)",
@@ -161,8 +174,6 @@ def _race(made: World) -> None:
     with psycopg.connect(made.server.dsn) as one, psycopg.connect(made.server.dsn) as other:
         one.execute("UPDATE books SET title = 'Z' WHERE id = 1")
         other.execute("SET lock_timeout = '10s'")
-        import threading
-
         late = threading.Thread(
             target=lambda: (other.execute("INSERT INTO notes VALUES (9, 1, 'late')"), other.commit())
         )
@@ -191,3 +202,40 @@ def test_when_a_table_cannot_be_followed_then_add_refuses_and_says_what_to_do(
         made.add()
     with made.sources() as sources:
         assert name not in [status.name for status in sources.statuses()]
+
+
+def test_when_a_source_has_a_password_then_nothing_holds_it(postgres: PostgresServer, connect: KafkaConnect) -> None:
+    made = plain("secrets", postgres, connect)
+    address = replace(made.address, password="hunter2")
+    with made.sources() as sources, ConnectApi(connect.url) as api:
+        sources.add("secrets", address, made.tables)
+        state = api.state("secrets")
+        assert state is not None
+        assert state.config["database.password"] == "${env:HEADWATER_SOURCES__PASSWORD}"
+        assert "hunter2" not in f"{state} {sources.statuses()} {address}"
+        with pytest.raises(SourceRefusedError, match="'secrets' is there already"):
+            sources.add("secrets", address, made.tables)
+        sources.remove("secrets", drop=True)
+        with pytest.raises(SourceRefusedError, match="wanted a source that was added, got 'secrets'"):
+            sources.status("secrets")
+
+
+def test_when_rows_vanished_unseen_then_reconcile_deletes_their_documents_and_no_others(
+    postgres: PostgresServer, connect: KafkaConnect, registry: OwnPart
+) -> None:
+    made = plain("gaps", postgres, connect, "(1, 'One', 'first')")
+    made.settings = made.settings.model_copy(update={"registry": Registry(url=registry.url, auto_register=True)})
+    ensure(made.settings, topics=[DOCUMENT_CHANGED, DOCUMENT_HEAD])
+    codec = Codec(ConfluentSchemaIds(registry.url, auto_register=True))
+    made.add()
+    with Publisher(made.settings.kafka, codec, entrance()) as publisher, made.sources() as sources:
+        for document, source in (("gaps/1", 1), ("gaps/2", 1), ("gaps/3", 2**60)):
+            version = Version(source=source, offset=0)
+            head = DocumentHead(
+                tenant=TENANT, document=document, version=version, access_version=NO_ACCESS_VERSION, generation="g1"
+            )
+            publisher.publish(DOCUMENT_HEAD, head)
+        gone = sources.reconcile("gaps", codec, entrance())
+        sources.remove("gaps", drop=True)
+    assert [(event.document, event.tenant) for event in gone] == [("gaps/2", TENANT)]
+    assert gone[0].version is not None and 1 < gone[0].version.source < 2**60
