@@ -20,6 +20,9 @@ _POLL_S: Final = 0.1
 # A worker that is rebalancing answers 409, for seconds at most; one whose group just changed, 500 or 404 for a moment.
 _PATIENCE_S: Final = 30.0
 
+# Debezium tells its whole offset in one line.
+_WORDS: Final = 300
+
 
 @dataclass(frozen=True)
 class ConnectorState:
@@ -66,8 +69,11 @@ class ConnectApi:
         self._http.close()
 
     def write(self, name: str, config: Mapping[str, str]) -> None:
-        """Make or change a connector; it starts, or starts again."""
+        """Make or change a connector; it starts, or starts again. Returns once Connect lists it."""
         self._ask("PUT", f"/connectors/{quote(name, safe='')}/config", dict(config))
+        for _ in _turns(_PATIENCE_S):
+            if self.state(name) is not None:
+                return
 
     def states(self) -> list[ConnectorState]:
         """Every connector that Connect has, by name."""
@@ -152,7 +158,7 @@ def _state(name: str, found: Mapping[str, Any]) -> ConnectorState:
         name=name,
         state=status["connector"]["state"],
         tasks=tuple(task["state"] for task in tasks),
-        words=(causes or lines or [""])[-1 if causes else 0],
+        words=(causes or lines or [""])[-1 if causes else 0][:_WORDS],
         config=found["info"]["config"],
     )
 

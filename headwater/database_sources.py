@@ -103,18 +103,19 @@ class DatabaseSources:
         state = self._state(name)
         with PostgresSource(self._address(state)) as database:
             slot, published = database.slot(slot_name(name)), database.published(slot_name(name))
+        failed = "FAILED" in (state.state, *state.tasks)
         todo = ""
-        if slot is None and state.running:
-            todo = f"its slot is gone: headwater source renew {name}"
+        if slot is None and (state.running or failed or state.stopped):
+            todo = f"its slot is gone, changes are lost: headwater source renew {name}"
         elif slot is not None and slot.lost:
             todo = f"its slot lost changes ({slot.wal_status}): headwater source renew {name}"
         elif not published:
             todo = f"its publication is gone: headwater source renew {name}"
-        elif "FAILED" in (state.state, *state.tasks):
-            todo = f"its connector failed ({state.words}): headwater source resume {name}, or renew it"
+        elif failed:
+            todo = f"its connector failed ({state.words}): headwater source resume {name}"
         return SourceStatus(
             name=name,
-            state="FAILED" if "FAILED" in state.tasks else state.state,
+            state="FAILED" if failed else state.state,
             tables=tuple(_tables(state)),
             slot=slot.wal_status if slot else "none",
             behind_bytes=slot.behind_bytes if slot else None,

@@ -72,9 +72,15 @@ class World:
         with Reader(self.settings.kafka, Parts.memory_codec(), SystemClock()) as reader:
             for table in self.tables:
                 for each in reader.read(f"cdc.{table}"):
-                    key = each.key.encode()
-                    place = {"topic": each.topic, "partition": each.partition, "offset": each.offset}
-                    found.append(SourceRecord(tenant="", key=key, value=each.value, **place))
+                    record = SourceRecord(
+                        tenant="",
+                        topic=each.topic,
+                        partition=each.partition,
+                        offset=each.offset,
+                        key=each.key.encode(),
+                        value=each.value,
+                    )
+                    found.append(record)
         return found
 
     def events(self) -> list[Captured]:

@@ -174,28 +174,31 @@ def _race(made: World) -> None:
     with psycopg.connect(made.server.dsn) as one, psycopg.connect(made.server.dsn) as other:
         one.execute("UPDATE books SET title = 'Z' WHERE id = 1")
         other.execute("SET lock_timeout = '10s'")
-        late = threading.Thread(
-            target=lambda: (other.execute("INSERT INTO notes VALUES (9, 1, 'late')"), other.commit())
-        )
+        late = threading.Thread(target=_note_late, args=(other,))
         late.start()
         time.sleep(0.3)
         one.commit()
         late.join(10.0)
 
 
+def _note_late(connection: psycopg.Connection) -> None:
+    connection.execute("INSERT INTO notes VALUES (9, 1, 'late')")
+    connection.commit()
+
+
 @pytest.mark.parametrize(
-    ("table", "mapping", "reason"),
+    ("table", "title", "reason"),
     [
-        ("no_key (id int, body text)", {}, "has no primary key"),
-        ("no_identity (id int PRIMARY KEY, body text)", {}, "ALTER TABLE public.no_identity REPLICA IDENTITY FULL"),
-        ("no_title (id int PRIMARY KEY, body text)", {"title": "heading"}, "has no column 'heading'"),
+        ("no_key (id int, body text)", "", "has no primary key"),
+        ("no_identity (id int PRIMARY KEY, body text)", "", "ALTER TABLE public.no_identity REPLICA IDENTITY FULL"),
+        ("no_title (id int PRIMARY KEY, body text)", "heading", "has no column 'heading'"),
     ],
 )
 def test_when_a_table_cannot_be_followed_then_add_refuses_and_says_what_to_do(
-    postgres: PostgresServer, connect: KafkaConnect, table: str, mapping: dict[str, str], reason: str
+    postgres: PostgresServer, connect: KafkaConnect, table: str, title: str, reason: str
 ) -> None:
     name = table.partition(" ")[0]
-    columns = TableMapping(id_columns=("id",), body="body", tenant=TENANT, **mapping)
+    columns = TableMapping(id_columns=("id",), body="body", tenant=TENANT, title=title)
     made = world(name, postgres, connect, {f"public.{name}": columns})
     made.sql(f"CREATE TABLE {table}")
     with pytest.raises(SourceRefusedError, match=reason):

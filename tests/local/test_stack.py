@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headwater.local.errors import ChildDiedError, FolderInUseError, LocalStackError
-from headwater.local.spec import Addresses, StackSpec, require_profile
+from headwater.local.postgres import PostgresServer
+from headwater.local.spec import Addresses, StackSpec, remembered_profile, require_profile
 from headwater.local.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["kafka", "registry", "worker", "gateway"]
+FULL = ["kafka", "registry", "postgres", "connect", "worker", "gateway"]
 
 
 @pytest.fixture
@@ -67,6 +72,27 @@ def test_when_what_ran_before_was_not_started_here_then_it_is_left_running(spec:
             assert second.worker.child.alive
         assert not first.worker.child.alive
         assert first.gateway.child.alive
+
+
+@pytest.mark.live
+def test_when_the_profile_is_full_then_the_servers_beside_are_up_too_and_remembered(
+    spec: StackSpec, postgres: PostgresServer
+) -> None:
+    # As root PostgreSQL runs as another user, who may not enter the folders that pytest makes.
+    folder = Path(tempfile.mkdtemp(prefix="headwater-full-"))
+    folder.chmod(0o711)
+    full = replace(spec, state_folder=folder / "state", profile="full")
+    try:
+        with Stack(full) as stack:
+            assert [part.name for part in stack.status() if part.ready] == FULL
+            assert stack.worker.child.log_tail(5).startswith("all with sources")
+            assert remembered_profile(full.state_folder) == "full"
+            addresses = Addresses.read(full.state_folder)
+            assert addresses == stack.addresses
+            assert (addresses.connect_url.startswith("http://127.0.0.1:"), addresses.postgres_port > 0) == (True, True)
+        assert not any(part.child.alive for part in stack.parts)
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.live
