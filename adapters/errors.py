@@ -5,8 +5,10 @@ AdapterError
 │   ├── IndexUnavailableError
 │   ├── GeneratorUnavailableError
 │   ├── RegistryUnavailableError
+│   ├── ConnectUnavailableError
 │   ├── HeadsClosedError      the view of heads is being rebuilt
 │   └── HeadsUnavailableError the store that holds the view of heads does not answer
+├── ConnectRefusedError       Kafka Connect says no, or a connector failed
 ├── ClaimMissingError         a claim-checked body is not where its event says
 └── MissingExtraError         a package of an extra is not installed
 """
@@ -34,12 +36,20 @@ class RegistryUnavailableError(UnavailableError):
     """The schema registry can't be reached."""
 
 
+class ConnectUnavailableError(UnavailableError):
+    """Kafka Connect's REST interface can't be reached."""
+
+
 class HeadsClosedError(UnavailableError):
     """The view of heads has not caught up with the log; it answers nothing until then."""
 
 
 class HeadsUnavailableError(UnavailableError):
     """The store of the view of heads can't be reached, or refuses; nothing is known then."""
+
+
+class ConnectRefusedError(AdapterError):
+    """Kafka Connect refused a request, or a connector did not come to the state it should; its words are told."""
 
 
 class ClaimMissingError(AdapterError):

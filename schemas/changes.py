@@ -14,13 +14,16 @@ import msgspec
 from schemas.envelope import Event, Value
 from schemas.errors import SchemaError
 
-__all__ = ["UNAVAILABLE", "ChangeError", "Row", "RowChange", "SourceRecord", "read_change"]
+__all__ = ["FLOOR", "UNAVAILABLE", "ChangeError", "Row", "RowChange", "SourceRecord", "read_change"]
 
 Row = dict[str, Any]
 Operation = Literal["upsert", "delete", "truncate"]
 
 UNAVAILABLE: Final = "__debezium_unavailable_value"
 """Stands for a large column (TOAST) that this update did not touch, and whose text it therefore does not carry."""
+
+FLOOR: Final = "headwater_floor"
+"""Added to every record by the connectors that we write: the LSN at which the source was added or renewed."""
 
 OPERATIONS: Final[dict[str, Operation]] = {"c": "upsert", "u": "upsert", "r": "upsert", "d": "delete", "t": "truncate"}
 _POSITION: Final = re.compile(r"\d{1,20}")
@@ -42,6 +45,10 @@ class SourceRecord(Event, frozen=True, kw_only=True):
 
 class RowChange(Value, frozen=True, kw_only=True):
     """What happened to a row. `key` holds its primary key; `position` is the LSN, 0 where the source gives none.
+
+    A connector of ours states a floor: rows of its snapshot are exactly there, and no change is below. A change of a
+    transaction that was open during the snapshot has a lower LSN than the snapshot, and yet is newer.
+    Source: `docs/adr/0012-rows-as-documents.md`.
 
     Rows that are not known are empty: `before` without REPLICA IDENTITY FULL, `after` of a delete.
     """
@@ -101,7 +108,7 @@ def _enveloped(value: Row, key: Row, record: SourceRecord) -> RowChange | None:
     return RowChange(
         operation=OPERATIONS[operation],
         table=str(source.get("table") or record.topic.rsplit(".", 1)[-1]),
-        position=_position(source.get("lsn")),
+        position=_placed(operation, source, _position(value.get(FLOOR))),
         key=key,
         before=_row(value, "before"),
         after=_row(value, "after"),
@@ -129,6 +136,13 @@ def _row(value: Row, name: str) -> Row:
     if not isinstance(found, dict):
         raise ChangeError(f"wanted {name} to be an object or null, got {type(found).__name__}")
     return found
+
+
+def _placed(operation: str, source: Row, floor: int) -> int:
+    lsn = _position(source.get("lsn"))
+    if floor and operation == "r" and source.get("snapshot") != "incremental":
+        return floor
+    return max(lsn, floor)
 
 
 def _position(lsn: object) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from streams.refusals import log_refusal
 from streams.settings import Kafka
-from topics.topic import MAX_RECORD_BYTES
+from topics.topic import MAX_RECORD_BYTES, MAX_SOURCE_BYTES
 
 
 class _Quieter(logging.Filter):
@@ -55,7 +55,9 @@ def producer_config(kafka: Kafka, **more: Any) -> dict[str, Any]:
         "acks": "all",
         "linger.ms": 0,
         "compression.type": kafka.compression,
-        "message.max.bytes": MAX_BATCH_BYTES,
+        # A dead letter holds what a source wrote, however large; our own events are measured when they are encoded, and
+        # a batch of several records stays below `batch.size` (1 MB).
+        "message.max.bytes": MAX_SOURCE_BYTES + 256 * 1024,
     }
     return client_config(kafka, **{**rules, **more})
 

@@ -23,6 +23,7 @@ from streams.settings import Kafka, Settings
 from topics.answer import ANSWER_TOPICS
 from topics.ingest import DOCUMENT_HEAD, INGEST_TOPICS, SOURCE_CHANGES
 from topics.measure import MEASURE_TOPICS
+from topics.topic import MAX_SOURCE_BYTES
 
 __all__ = [
     "DECLARED",
@@ -31,6 +32,7 @@ __all__ = [
     "TopicDifference",
     "declarations",
     "ensure",
+    "ensure_source_topics",
     "wait_for_topics",
 ]
 
@@ -123,6 +125,15 @@ def ensure(
     return differences
 
 
+def ensure_source_topics(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Create a source's own topics where they are missing, with room for its largest rows; returns the new ones."""
+    cluster, kafka = _Cluster(settings.kafka), settings.kafka
+    missing = sorted(set(names) - set(cluster.partitions_and_replicas()))
+    config = {"cleanup.policy": "delete", "max.message.bytes": str(MAX_SOURCE_BYTES)}
+    cluster.create([Declaration(name, kafka.partitions, kafka.replication, config) for name in missing])
+    return missing
+
+
 def wait_for_topics(settings: Settings, timeout_s: float, stop: threading.Event, clock: Clock) -> None:
     """Waits until the cluster answers and has every declared topic. Use it where a worker starts before its stack.
 
@@ -177,7 +188,7 @@ def _declare_dead_letters(topic: AnyTopic, kafka: Kafka) -> Declaration:
     config = {
         "cleanup.policy": "delete",
         "retention.ms": _millis(_DEAD_LETTERS_KEPT),
-        "max.message.bytes": str(MAX_BATCH_BYTES),
+        "max.message.bytes": str(MAX_SOURCE_BYTES + 256 * 1024 if topic.raw else MAX_BATCH_BYTES),
     }
     return Declaration(topic.dead_letters, 1, kafka.replication, config)
 

@@ -32,8 +32,8 @@ EMBED_BATCH: Final = BatchLimits(records=256)
 INGEST: Final = Journey(
     "ingest",
     [
-        # the source's record in our words
-        Hop((SOURCE_CHANGES,), capture, (DOCUMENT_CHANGED, ACCESS_CHANGED)),
+        # the source's record in our words; versions make a repeat harmless, so it saves itself a transaction
+        Hop((SOURCE_CHANGES,), capture, (DOCUMENT_CHANGED, ACCESS_CHANGED), exactly_once=False),
         # bytes become blocks with offsets
         Hop((DOCUMENT_CHANGED,), parse, (DOCUMENT_PARSED,)),
         # a rebuild replays from here

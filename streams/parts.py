@@ -35,6 +35,7 @@ from schemas.codec import Codec
 from schemas.documents import DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
 from streams.cancellations import LONGEST_S, Cancelled
+from streams.committed_heads import committed_heads
 from streams.follow import Follower
 from streams.follow_heads import HeadsFollower
 from streams.reading import Reader
@@ -156,6 +157,9 @@ class Parts:
 
     def _mapping(self) -> SourceMapping:
         return SourceMapping(self.settings.sources.tables)
+
+    def _heads_of(self) -> Callable[[str], list[DocumentHead]]:
+        return committed_heads(self.settings.kafka, self.codec, self.port("clock"), self.port("generation"))
 
     def _claims(self) -> FolderClaims:
         return FolderClaims(self.settings.claims_folder)

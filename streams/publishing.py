@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from processors.ingest.capture import INLINE_BYTES
 from processors.ports import Claims, Clock, Ids
 from schemas.codec import Codec
 from schemas.documents import Claim, DocumentChanged
@@ -28,8 +29,6 @@ from streams.settings import Kafka
 
 __all__ = ["INLINE_BYTES", "Entrance", "Published", "Publisher", "Upload", "document_changed"]
 
-INLINE_BYTES: Final = 256_000
-"""Larger bodies are claim-checked: a record with its copies stays well below Kafka's 1 MB."""
 
 _POLL_S: Final = 0.1
 _CLOSE_S: Final = 5.0

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from processors.ingest.capture import TableMapping
+from processors.ingest.joins import JoinMapping
 from streams.errors import StreamsError
 
 
@@ -174,6 +175,16 @@ class Sources(Section):
 
     tables: dict[str, TableMapping] = Field(
         default_factory=dict, description="Which columns make a document, by table name; other tables are ignored."
+    )
+    joins: dict[str, JoinMapping] = Field(
+        default_factory=dict, description="Documents made of rows of several tables, by the name of the joined table."
+    )
+    connect: str = Field("http://127.0.0.1:18084", description="Kafka Connect's REST address.")
+    password: str = Field(
+        "",
+        repr=False,
+        description="Secret: the password of database sources; Kafka Connect needs it in its own environment.",
+        json_schema_extra={"secret": True},
     )
 
 

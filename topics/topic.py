@@ -61,3 +61,6 @@ class Topic(Generic[E]):
 
 MAX_RECORD_BYTES: Final = 8_000_000
 """Largest value of a record: a parsed document of several megabytes still fits; above it a dead letter says so."""
+
+MAX_SOURCE_BYTES: Final = 64_000_000
+"""Largest record that a source's own topic takes: a row of 10 MB comes as it was and as it is, in one record."""

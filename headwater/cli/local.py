@@ -33,9 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def up(
     context: typer.Context,
-    profile: Annotated[
-        str, typer.Option(help="embedded, or full (with Connect, Weaviate, Redis, Postgres).")
-    ] = "embedded",
+    profile: Annotated[str, typer.Option(help="embedded, or full (with Connect and Postgres beside it).")] = "embedded",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when everything can be used.")] = True,
 ) -> None:
     """Start Kafka, the registry, a worker and the gateway; what runs already is left running."""
@@ -43,7 +41,7 @@ def up(
     from headwater.local.stack import Stack
 
     require_profile(profile)
-    stack = Stack(stack_spec(settings_of(context)), say, _progress)
+    stack = Stack(stack_spec(settings_of(context), profile=profile), say, _progress)
     stack.up(wait=wait)
     _print_status(stack.status(), "table")
     say(f"ask at {stack.addresses.gateway_url}, Kafka is {stack.addresses.bootstrap}; stop with: headwater down")
@@ -78,7 +76,7 @@ def status(context: typer.Context, output: OutputOption = "table") -> None:
 
 def logs(
     context: typer.Context,
-    part: Annotated[str, typer.Argument(help="kafka, registry, worker or gateway; all of them if left out.")] = "",
+    part: Annotated[str, typer.Argument(help="A part as `status` names it; all of them if left out.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines of each log to begin with.")] = 40,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: a pinned list, fetched exactly and checked by SHA-256.
+"""Apache Kafka's jars and Connect's plugins: pinned lists, fetched exactly and checked by SHA-256.
 
 The list was resolved once (`kafka_jars.txt` says how) and is never resolved again, so every machine runs the same
 bytes. Jars arrive in a folder named by the list itself, each moved into place whole: two runs may meet there, and a
@@ -8,6 +8,7 @@ run that is stopped half way leaves nothing that looks finished.
 from __future__ import annotations
 
 import hashlib
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,10 +18,11 @@ from typing import Final
 
 from headwater.local.errors import DownloadError
 
-__all__ = ["KAFKA_VERSION", "Jar", "Progress", "fetch", "jars_folder", "missing", "pinned"]
+__all__ = ["KAFKA_VERSION", "Jar", "Progress", "fetch", "fetch_plugins", "jars_folder", "missing", "pinned"]
 
 KAFKA_VERSION: Final = "4.3.1"
 _LIST: Final = Path(__file__).with_name("kafka_jars.txt")
+_PLUGINS: Final = Path(__file__).with_name("connect_plugins.txt")
 
 # Each jar is one small request; eight in flight hide the round trips without leaning on the repository.
 _PARALLEL: Final = 8
@@ -39,18 +41,20 @@ class Jar:
     artifact: str
     version: str
     sha256: str
+    classifier: str = ""
+    packaging: str = "jar"
 
     @property
     def filename(self) -> str:
         """Its name in the folder, which is also its name in a Maven repository."""
-        return f"{self.artifact}-{self.version}.jar"
+        return f"{self.artifact}-{self.version}{'-' * bool(self.classifier)}{self.classifier}.{self.packaging}"
 
     def __str__(self) -> str:
         return f"{self.group}:{self.artifact}:{self.version}"
 
 
 def pinned(listing: Path = _LIST) -> tuple[Jar, ...]:
-    """Read a pinned list, `group:artifact:version sha256` a line.
+    """Read a pinned list, `group:artifact:version[:classifier:type] sha256` a line.
 
     >>> pinned()[0].artifact
     'lz4-java'
@@ -92,6 +96,35 @@ def fetch(cache: Path, jars: tuple[Jar, ...] | None = None, progress: Progress |
     return folder
 
 
+def fetch_plugins(cache: Path, progress: Progress | None = None) -> Path:
+    """Make sure that Connect's plugins are there, unpacked, and return the folder for its `plugin.path`.
+
+    An archive is unpacked beside its place and moved there whole; names that lead out of it are refused (tarfile's
+    `data` filter).
+    """
+    archives = pinned(_PLUGINS)
+    folder = fetch(cache, archives, progress)
+    for archive in archives:
+        place = folder / "plugins" / archive.filename.removesuffix(f".{archive.packaging}")
+        if not place.exists():
+            _unpack(folder / archive.filename, place)
+    return folder / "plugins"
+
+
+def _unpack(archive: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=archive.parent) as staging:
+        whole = Path(staging) / "whole"
+        with tarfile.open(archive) as tar:
+            tar.extractall(whole, filter="data")
+        try:
+            whole.rename(place)
+        except OSError:
+            # Another run was there first.
+            if not place.exists():
+                raise
+
+
 def _fetch_all(jars: tuple[Jar, ...], staging: Path, folder: Path, progress: Progress | None) -> None:
     pool = ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="jars")
     try:
@@ -129,7 +162,8 @@ def _download(jar: Jar, staging: Path) -> Path:
         # A folder for each attempt: jgo takes any file in its cache for whole, even one cut short by a lost connection.
         context = MavenContext(repo_cache=staging / f"{jar.sha256[:16]}-{attempt}", timeout=_TIMEOUT_S)
         try:
-            artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
+            version = context.project(jar.group, jar.artifact).at_version(jar.version)
+            artifact = version.artifact(classifier=jar.classifier, packaging=jar.packaging)
             return Path(artifact.resolve())
         except Exception as error:  # jgo raises RuntimeError, and lets every error of its HTTP client through.
             failure = error
@@ -142,9 +176,10 @@ def _download(jar: Jar, staging: Path) -> Path:
 def _parse(line: str) -> Jar:
     coordinates, _, sha256 = line.partition(" ")
     parts = coordinates.split(":")
-    if len(parts) != 3 or len(sha256) != 64:
+    if len(parts) not in (3, 5) or len(sha256) != 64:
         raise DownloadError(f"reading the pinned list: wanted 'group:artifact:version sha256', got {line!r}")
-    return Jar(parts[0], parts[1], parts[2], sha256)
+    classifier, packaging = parts[3:] or ("", "jar")
+    return Jar(parts[0], parts[1], parts[2], sha256, classifier, packaging)
 
 
 def _sha256(path: Path) -> str | None:

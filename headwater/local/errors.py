@@ -3,12 +3,12 @@
 LocalStackError                 base: one thing was wrong, said with what to do about it
 ├── JavaMissingError            no Java 17 or newer, and the `local` extra is not installed
 ├── DownloadError               a pinned jar could not be fetched, or is not the one that was pinned
+├── ServerMissingError          a program of someone else's (PostgreSQL) is not installed here
 ├── PortTakenError              a port that was asked for is in use
 ├── DiskFullError               too little space where the stack keeps its data
 ├── FolderInUseError            another process holds the folder: a second stack, or a broker left behind
 ├── ChildDiedError              a part of the stack ended by itself
 ├── NotReadyError               a part runs, but did not become usable in time
-├── NotSupportedYetError        a profile names parts that cannot be started here
 └── RegistryError               the registry refuses, with Confluent's code   (schema_table.py)
 """
 
@@ -24,8 +24,8 @@ __all__ = [
     "JavaMissingError",
     "LocalStackError",
     "NotReadyError",
-    "NotSupportedYetError",
     "PortTakenError",
+    "ServerMissingError",
 ]
 
 
@@ -43,6 +43,12 @@ class JavaMissingError(LocalStackError):
 
 class DownloadError(LocalStackError):
     """A pinned artifact could not be had as it was pinned."""
+
+    exit_code = 4
+
+
+class ServerMissingError(LocalStackError):
+    """A server that this machine has to bring by itself is not installed."""
 
     exit_code = 4
 
@@ -65,11 +71,5 @@ class ChildDiedError(LocalStackError):
 
 class NotReadyError(LocalStackError):
     """A child process did not become usable before its deadline."""
-
-    exit_code = 4
-
-
-class NotSupportedYetError(LocalStackError):
-    """The profile has parts that this release cannot start."""
 
     exit_code = 4

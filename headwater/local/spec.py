@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headwater.local.errors import LocalStackError, NotSupportedYetError
+from headwater.local.errors import LocalStackError
 from headwater.local.parts import HEADWATER
 from streams.settings import Settings, user_cache
 
-__all__ = ["Addresses", "PartStatus", "StackSpec", "notes", "remembered_ports", "require_profile", "stack_spec"]
+__all__ = [
+    "Addresses",
+    "PartStatus",
+    "StackSpec",
+    "notes",
+    "remembered_ports",
+    "remembered_profile",
+    "require_profile",
+    "stack_spec",
+]
 
-_FULL_ONLY: Final = ("Kafka Connect with Debezium", "PostgreSQL", "Redis", "Weaviate")
+PROFILES: Final = ("embedded", "full")
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class StackSpec:
     environment: tuple[tuple[str, str], ...] = ()
     program: tuple[str, ...] = HEADWATER
     ready_timeout_s: float = 90.0
+    profile: str = "embedded"
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Addresses:
     registry_url: str
     gateway_url: str
     worker_url: str
+    connect_url: str = ""
+    postgres_port: int = 0
 
     @classmethod
     def read(cls, state_folder: Path) -> Addresses | None:
@@ -69,8 +81,11 @@ class PartStatus:
     log: str
 
 
-def stack_spec(settings: Settings, detached: bool = True) -> StackSpec:
-    """The stack that the settings describe. Use it in commands; tests write a spec of their own."""
+def stack_spec(settings: Settings, detached: bool = True, profile: str = "") -> StackSpec:
+    """The stack that the settings describe. Use it in commands; tests write a spec of their own.
+
+    Without a profile it is the one that was started last in its folder.
+    """
     local = settings.local
     return StackSpec(
         state_folder=local.state_folder.absolute(),
@@ -83,19 +98,14 @@ def stack_spec(settings: Settings, detached: bool = True) -> StackSpec:
         worker_port=settings.worker.ops_port,
         detached=detached,
         quick=not detached,
+        profile=profile or remembered_profile(local.state_folder),
     )
 
 
 def require_profile(profile: str) -> None:
-    """Refuse a profile with parts that can't be started here, before anything is started or stopped."""
-    if profile == "embedded":
-        return
-    if profile != "full":
+    """Refuse a profile that there is none of, before anything is started or stopped."""
+    if profile not in PROFILES:
         raise LocalStackError(f"wanted a profile 'embedded' or 'full', got {profile!r}")
-    raise NotSupportedYetError(
-        f"profile 'full' adds {', '.join(_FULL_ONLY)}; this release can't start these as child processes yet. "
-        "Nothing was started or stopped: use --profile embedded, or infra/docker-compose.yml for all of them"
-    )
 
 
 def notes(state_folder: Path) -> Path:
@@ -110,3 +120,12 @@ def remembered_ports(state_folder: Path) -> dict[str, int]:
         return {str(name): int(port) for name, port in kept["ports"].items()}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def remembered_profile(state_folder: Path) -> str:
+    """The profile that was started last in this folder."""
+    try:
+        kept = json.loads(notes(state_folder).read_text(encoding="utf-8")).get("profile")
+    except (FileNotFoundError, ValueError, AttributeError):
+        return PROFILES[0]
+    return str(kept) if kept in PROFILES else PROFILES[0]

@@ -1,4 +1,4 @@
-"""The whole of Headwater on this machine: broker, registry, worker and gateway as child processes.
+"""The whole of Headwater on this machine: broker, registry, worker and gateway as child processes, servers beside them.
 
 They start together, since the broker's Java and the worker's model both take seconds, and each is ready when it can be
 used. What a stack started detached outlives the command; what it started otherwise dies with its process.
@@ -11,10 +11,12 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from headwater.local.beside import Server, beside
 from headwater.local.broker import BrokerSpec, KafkaBroker
 from headwater.local.child import write_whole
 from headwater.local.downloads import Progress
@@ -28,14 +30,17 @@ __all__ = ["Stack"]
 _ENSURE_TIMEOUT_S: Final = 60.0
 
 # All that a stack writes. What else stands in its folder is somebody's, and `remove` leaves it.
-_OWN_ENTRIES: Final = ("kafka", "run", "index", "claims", "stack.json", "stack.lock")
+_OWN_ENTRIES: Final = (
+    *("kafka", "run", "index", "claims", "stack.json", "stack.lock"),
+    *("postgres", "connect", "redis", "weaviate"),
+)
 
 Report = Callable[[str], None]
 """Told in one line what the stack is doing now."""
 
 
 class Stack:
-    """The embedded profile. `up` and `down` may be called at any time, from any process; both can be repeated.
+    """A profile's parts. `up` and `down` may be called at any time, from any process; both can be repeated.
 
     >>> with Stack(StackSpec(Path("state"), Path("cache"), detached=False)) as stack:  # doctest: +SKIP
     ...     stack.addresses.gateway_url
@@ -53,29 +58,37 @@ class Stack:
         self.registry, self.worker, self.gateway = (
             OwnPart(kind, run, kept.get(kind.name, 0), spec.detached) for kind in (REGISTRY, WORKER, GATEWAY)
         )
+        if spec.profile == "full":
+            # Only where something writes them: a worker of the embedded profile has no other systems' topics to read.
+            self.worker.kind = replace(WORKER, arguments=(*WORKER.arguments, "--sources"))
+        self.servers = beside(spec, lambda: self.broker.bootstrap, progress)
         self._started: list[str] = []
 
     @property
-    def parts(self) -> tuple[KafkaBroker | OwnPart, ...]:
+    def parts(self) -> tuple[KafkaBroker | OwnPart | Server, ...]:
         """Its parts in the order in which they need each other; they are stopped the other way round."""
-        return (self.broker, self.registry, self.worker, self.gateway)
+        return (self.broker, self.registry, *self.servers, self.worker, self.gateway)
 
     @property
     def addresses(self) -> Addresses:
         """Where its parts are reached; known once it was up."""
-        return Addresses(self.broker.bootstrap, self.registry.url, self.gateway.url, self.worker.url)
+        ports = {server.name: server.port for server in self.servers}
+        connect = f"http://{HOST}:{ports['connect']}" if "connect" in ports else ""
+        own = (self.registry.url, self.gateway.url, self.worker.url)
+        return Addresses(self.broker.bootstrap, *own, connect, ports.get("postgres", 0))
 
     def up(self, wait: bool = True) -> None:
         """Start what does not run, and return when everything can be used, or with `wait=False` when Kafka can.
 
-        1. Take the folder.  2. Start broker, registry, worker and gateway at once.  3. Wait for broker and registry.
-        4. Create the topics.  5. Wait for worker and gateway.  Where one fails, what was started here is stopped again.
+        1. Take the folder.  2. Start all parts at once.  3. Wait for broker and registry.  4. Create the topics.
+        5. Wait for the others.  Where one fails, what was started here is stopped again.
         """
         with self._alone():
             try:
                 self._begin_all()
                 self._await_kafka()
                 if wait:
+                    self._await_servers()
                     self._await(self.worker)
                     self._await(self.gateway)
             except BaseException:
@@ -139,6 +152,10 @@ class Stack:
         self._report("starting Kafka")
         self._note_start(self.broker)
         self.broker.begin()
+        for server in self.servers:
+            self._report(f"starting {server.name}")
+            self._note_start(server)
+            server.begin()
         ports = [self._port_of(part, wanted) for part, wanted in self._own_parts()]
         environment = self._environment(registry_port=ports[0])
         self._remember(ports)
@@ -155,11 +172,16 @@ class Stack:
         environment = self._environment(self.registry.port)
         run_command(("topics", "ensure"), environment, _ENSURE_TIMEOUT_S, self.spec.program)
 
+    def _await_servers(self) -> None:
+        for server in self.servers:
+            self._report(f"waiting for {server.name}")
+            server.await_ready()
+
     def _await(self, part: OwnPart) -> None:
         self._report(f"waiting for the {part.name}")
         part.await_ready(self.spec.ready_timeout_s)
 
-    def _note_start(self, part: KafkaBroker | OwnPart) -> None:
+    def _note_start(self, part: KafkaBroker | OwnPart | Server) -> None:
         """Remember, before it happens, that this stack starts a part: an interrupt in between must still stop it."""
         if not part.child.alive:
             self._started.append(part.name)
@@ -196,8 +218,10 @@ class Stack:
     def _remember(self, ports: list[int]) -> None:
         """Write down where everything will be reached, for the next `up` and for the other commands."""
         named = dict(zip((part.name for part, _ in self._own_parts()), ports, strict=True))
-        urls = {f"{name}_url": f"http://{HOST}:{port}" for name, port in named.items()}
-        text = json.dumps({"ports": named, "addresses": {"bootstrap": self.broker.bootstrap, **urls}}, indent=2)
+        for (part, _), port in zip(self._own_parts(), ports, strict=True):
+            part.port = port
+        kept = {"profile": self.spec.profile, "ports": named, "addresses": asdict(self.addresses)}
+        text = json.dumps(kept, indent=2)
         write_whole(notes(self.spec.state_folder), text)
 
     @contextmanager

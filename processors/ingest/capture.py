@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
+import msgspec
+
 from processors.contract import Reject
+from processors.ports import Claims
 from schemas.changes import UNAVAILABLE, ChangeError, Row, RowChange, SourceRecord, read_change
-from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
+from schemas.documents import AccessChanged, Claim, DocumentChanged, DocumentDeleted, DocumentHead
 from schemas.envelope import Version
 
-__all__ = ["SourceMapping", "TableMapping", "capture"]
+__all__ = [
+    "INLINE_BYTES",
+    "MAX_COLUMN_CHARS",
+    "Captured",
+    "HeadsOf",
+    "SourceMapping",
+    "TableMapping",
+    "capture",
+    "document_name",
+]
+
+INLINE_BYTES: Final = 256_000
+"""Larger bodies are claim-checked, as they are at every other door (`streams/publishing.py`)."""
+
+MAX_COLUMN_CHARS: Final = 12_000_000
+"""Where our connectors cut a longer body off, so that no row is too large for its topic and stops the others."""
+
+Captured = DocumentChanged | DocumentDeleted | AccessChanged
+HeadsOf = Callable[[str], Iterable[DocumentHead]]
+"""The committed heads of the documents whose names begin so."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +48,7 @@ class TableMapping:
 
     The tenant is a column (`tenant_column`) or the same for all rows (`tenant`). The access column holds a JSON array,
     an array, or words between commas; a document without one is open to its whole tenant. `truncate`: a truncated
-    table names no rows, so it is refused unless it is to be ignored.
+    table names no rows, so it is refused unless that is to be ignored, or to delete every document of the table.
     """
 
     id_columns: tuple[str, ...]
@@ -36,7 +59,7 @@ class TableMapping:
     media_type: str = "text/plain"
     access_column: str = ""
     uri_column: str = ""
-    truncate: Literal["reject", "ignore"] = "reject"
+    truncate: Literal["reject", "ignore", "delete"] = "reject"
 
     def __post_init__(self) -> None:
         if not self.id_columns or bool(self.tenant) == bool(self.tenant_column):
@@ -53,9 +76,16 @@ class SourceMapping:
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
 
 
-def capture(
-    record: SourceRecord, mapping: SourceMapping
-) -> Iterator[DocumentChanged | DocumentDeleted | AccessChanged]:
+def document_name(table: str, values: Iterable[Any]) -> str:
+    """The document of a row: table and primary key, each part quoted, so that no two keys can look alike.
+
+    >>> document_name("pages", ["a/b", 7])
+    'pages/a%2Fb/7'
+    """
+    return "/".join([table, *(quote(str(value), safe="") for value in values)])
+
+
+def capture(record: SourceRecord, mapping: SourceMapping, claims: Claims, heads_of: HeadsOf) -> Iterator[Captured]:
     """The document's events that a record tells of: none for tombstones, messages, and tables without a mapping.
 
     The version is the source's position, then the record's offset: what Debezium repeats after a crash is older.
@@ -67,22 +97,46 @@ def capture(
     table = mapping.tables.get(change.table) if change else None
     if change is None or table is None:
         return
+    version = Version(source=change.position, offset=record.offset)
     if change.operation == "truncate":
-        _truncated(change, table)
+        yield from _truncated(change, table, version, heads_of)
         return
-    row = _Captured(change, table, Version(source=change.position, offset=record.offset))
+    row = _Captured(change, table, version)
     if change.operation == "delete":
         yield row.deleted()
         return
-    yield from row.changed()
+    for event in row.changed():
+        yield _claimed(event, claims)
 
 
-def _truncated(change: RowChange, table: TableMapping) -> None:
+def _truncated(
+    change: RowChange, table: TableMapping, version: Version, heads_of: HeadsOf
+) -> Iterator[DocumentDeleted]:
+    """A delete for every document of the table that was older; what came back since then has a higher version.
+
+    Rows that are still on their way are not among them: `source add` lets the database delete row by row instead.
+    """
     if table.truncate == "reject":
         raise Reject(
             f"table {change.table!r} was truncated, which names no documents; delete its rows one by one, "
-            "or declare truncate: ignore"
+            "or declare truncate: delete or truncate: ignore"
         )
+    if table.truncate == "ignore":
+        return
+    for head in heads_of(f"{change.table}/"):
+        if not head.gone and head.version < version:
+            yield DocumentDeleted(
+                tenant=head.tenant, document=head.document, reason="its table was truncated", version=version
+            )
+
+
+def _claimed(event: Captured, claims: Claims) -> Captured:
+    """A large body goes where large bodies are kept, and the event names it."""
+    if not isinstance(event, DocumentChanged) or event.body is None or len(event.body) <= INLINE_BYTES:
+        return event
+    sha256 = hashlib.sha256(event.body).hexdigest()
+    claim = Claim(uri=claims.put(event.body), sha256=sha256, size=len(event.body))
+    return msgspec.structs.replace(event, body=None, claim=claim)
 
 
 @dataclass(frozen=True)
@@ -101,23 +155,40 @@ class _Captured:
 
     @property
     def document(self) -> str:
-        """Table and primary key, each part quoted, so that no two keys can look alike."""
-        parts = [quote(str(self._known(column)), safe="") for column in self.table.id_columns]
-        return "/".join([self.change.table, *parts])
+        return document_name(self.change.table, [self._known(column) for column in self.table.id_columns])
+
+    @property
+    def _left(self) -> tuple[str, str] | None:
+        """Tenant and name that the document had before this change, where it had others."""
+        before, column = self.change.before, self.table.tenant_column
+        names = [*self.table.id_columns, *([column] if column else [])]
+        if any(before.get(name) is None for name in names):
+            return None
+        was_named = document_name(self.change.table, [before[name] for name in self.table.id_columns])
+        was = (str(before[column]) if column else self.tenant, was_named)
+        return was if was != (self.tenant, self.document) else None
 
     def deleted(self, reason: str = "deleted at the source") -> DocumentDeleted:
         return DocumentDeleted(tenant=self.tenant, document=self.document, reason=reason, version=self.version)
 
-    def changed(self) -> Iterator[DocumentChanged | DocumentDeleted | AccessChanged]:
+    def changed(self) -> Iterator[Captured]:
         """Access first: it takes nothing away when it is early, and a revocation must not wait for the content."""
-        if self.table.access_column and self._may_differ(self.table.access_column):
+        if (left := self._left) is not None:
+            # Another tenant's document, or one of another name, from now on: what was there must not stay.
+            yield DocumentDeleted(tenant=left[0], document=left[1], reason="moved at the source", version=self.version)
+        if self.table.access_column and (left or self._may_differ(self.table.access_column)):
             yield AccessChanged(tenant=self.tenant, document=self.document, access=self._access(), version=self.version)
-        if self._content_is_untouched():
+        if left is None and self._content_is_untouched():
             return
         if (body := self._column(self.table.body)) in (None, ""):
             # What was there is to be found no longer; refusing the empty text would leave it in the index.
             yield self.deleted("its text was emptied")
             return
+        if len(str(body)) >= MAX_COLUMN_CHARS:
+            raise Reject(
+                f"wanted a text of less than {MAX_COLUMN_CHARS:,} characters in column {self.table.body!r} of table "
+                f"{self.change.table!r}, got one that was cut off there; split the document"
+            )
         yield DocumentChanged(
             tenant=self.tenant,
             document=self.document,

@@ -33,6 +33,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "pydantic_settings": ("streams.settings", "streams.origins"),
     "prometheus_client": ("streams", "headwater.gateway", "headwater.cli.worker_page"),
     "psutil": ("headwater.local", "headwater.cli"),
+    "psycopg": ("adapters.postgres_source", "adapters.joined_tables"),
     "watchfiles": ("adapters.folder_source",),
 }
 

@@ -40,8 +40,9 @@ def _serve(port: int) -> None:
 
 
 @app.command()
-def run(step: str) -> None:
-    """Stand for the worker."""
+def run(step: str, sources: bool = False) -> None:
+    """Stand for the worker; `sources` is said where other systems' topics are to be read."""
+    print(f"{step}{' with sources' * sources}", flush=True)
     if os.environ.get("SMALL_PROGRAM_FAILS") == "worker":
         print(f"{step}: the index folder is not writable", flush=True)
         raise typer.Exit(1)

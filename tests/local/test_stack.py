@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headwater.local.errors import ChildDiedError, FolderInUseError, LocalStackError, NotSupportedYetError
-from headwater.local.spec import Addresses, StackSpec, require_profile
+from headwater.local.errors import ChildDiedError, FolderInUseError, LocalStackError
+from headwater.local.postgres import PostgresServer
+from headwater.local.spec import Addresses, StackSpec, remembered_profile, require_profile
 from headwater.local.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["kafka", "registry", "worker", "gateway"]
+FULL = ["kafka", "registry", "postgres", "connect", "worker", "gateway"]
 
 
 @pytest.fixture
@@ -70,6 +75,27 @@ def test_when_what_ran_before_was_not_started_here_then_it_is_left_running(spec:
 
 
 @pytest.mark.live
+def test_when_the_profile_is_full_then_the_servers_beside_are_up_too_and_remembered(
+    spec: StackSpec, postgres: PostgresServer
+) -> None:
+    # As root PostgreSQL runs as another user, who may not enter the folders that pytest makes.
+    folder = Path(tempfile.mkdtemp(prefix="headwater-full-"))
+    folder.chmod(0o711)
+    full = replace(spec, state_folder=folder / "state", profile="full")
+    try:
+        with Stack(full) as stack:
+            assert [part.name for part in stack.status() if part.ready] == FULL
+            assert stack.worker.child.log_tail(5).startswith("all with sources")
+            assert remembered_profile(full.state_folder) == "full"
+            addresses = Addresses.read(full.state_folder)
+            assert addresses == stack.addresses
+            assert (addresses.connect_url.startswith("http://127.0.0.1:"), addresses.postgres_port > 0) == (True, True)
+        assert not any(part.child.alive for part in stack.parts)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.live
 def test_when_another_command_is_at_work_then_refused(spec: StackSpec) -> None:
     stack = Stack(spec)
     with stack._alone(), pytest.raises(FolderInUseError, match="another command starts or stops the stack"):
@@ -98,11 +124,9 @@ def test_when_the_notes_are_damaged_then_as_if_there_were_none(tmp_path: Path, c
     assert Addresses.read(tmp_path) is None
 
 
-def test_when_the_profile_has_parts_that_cannot_start_then_named_with_exit_code_4() -> None:
+def test_when_the_profile_is_unknown_then_refused_with_the_ones_there_are() -> None:
     require_profile("embedded")
-    with pytest.raises(NotSupportedYetError, match="Connect with Debezium, PostgreSQL, Redis, Weaviate") as refused:
-        require_profile("full")
-    assert refused.value.exit_code == 4
+    require_profile("full")
     with pytest.raises(LocalStackError, match="'embedded' or 'full', got 'tiny'"):
         require_profile("tiny")
 
@@ -153,8 +177,8 @@ def test_when_nothing_runs_then_down_is_fine_and_status_says_so(tmp_path: Path, 
     assert (down.returncode, down.stderr) == (0, "nothing was running\n")
     assert [part["pid"] for part in _status(state, small_program)] == [None] * 4
     assert not state.exists()
-    full = _headwater(state, small_program, "up", "--profile", "full")
-    assert (full.returncode, "Weaviate" in full.stderr) == (4, True)
+    tiny = _headwater(state, small_program, "up", "--profile", "tiny")
+    assert (tiny.returncode, "'embedded' or 'full'" in tiny.stderr) == (1, True)
 
 
 @pytest.mark.live

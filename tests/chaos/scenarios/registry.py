@@ -14,6 +14,7 @@ from tests.chaos.scenarios.t06_open_transaction import T06
 from tests.chaos.scenarios.t07_poison import T07
 from tests.chaos.scenarios.t08_dependency import T08
 from tests.chaos.scenarios.t09_slow_gpu import T09
+from tests.chaos.scenarios.t10_cdc import T10
 from tests.chaos.scenarios.t11_replay import T11
 from tests.chaos.scenarios.t12_delayed_end import T12
 from tests.chaos.scenarios.t13_hang import T13
@@ -36,7 +37,7 @@ _ALL: Final = (
     T08,
     T09,
     T13,
-    Scenario("T10", f"CDC truth: {COMES}"),
+    T10,
     T11,
     T12,
     T17,

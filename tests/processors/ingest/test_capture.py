@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
 import pytest
 
+from adapters.memory import MemoryClaims
 from processors.contract import Reject
-from processors.ingest.capture import SourceMapping, TableMapping, capture
-from schemas.changes import UNAVAILABLE, SourceRecord
-from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
+from processors.ingest.capture import (
+    INLINE_BYTES,
+    MAX_COLUMN_CHARS,
+    Captured,
+    SourceMapping,
+    TableMapping,
+    capture,
+)
+from processors.ingest.heads import NO_ACCESS_VERSION
+from schemas.changes import FLOOR, UNAVAILABLE, SourceRecord
+from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted, DocumentHead
 from tests.processors.ingest.builders import at
 
 OPEN = TableMapping(id_columns=("id",), body="body", title="title", tenant="acme", media_type="text/markdown")
@@ -19,13 +29,20 @@ GUARDED = TableMapping(
 )
 MAPPING = SourceMapping({"docs": OPEN, "pages": GUARDED})
 
+CLAIMS = MemoryClaims()
+
+
+def none_of(_: str) -> list[DocumentHead]:
+    return []
+
+
 DOC = {"id": 7, "title": "Tea", "body": "It is hot."}
 PAGE = {"org": "acme", "space": "a/b", "id": 7, "body": "It is hot.", "url": "https://x/7", "readers": ["group:a"]}
 
 
 def capture_all(
     op: str, table: str, before: Any = None, after: Any = None, lsn: int | None = 40, key: Any = None
-) -> list[DocumentChanged | DocumentDeleted | AccessChanged]:
+) -> list[Captured]:
     value = {"op": op, "before": before, "after": after, "source": {"table": table, "lsn": lsn}}
     record = SourceRecord(
         tenant="",
@@ -35,7 +52,7 @@ def capture_all(
         key=json.dumps(key).encode() if key else b"",
         value=json.dumps(value).encode(),
     )
-    return list(capture(record, MAPPING))
+    return list(capture(record, MAPPING, CLAIMS, none_of))
 
 
 @pytest.mark.parametrize("op", ["c", "r", "u"])
@@ -69,7 +86,7 @@ def test_when_only_the_key_is_known_of_a_deleted_row_then_that_is_enough() -> No
 
 def test_when_the_tombstone_follows_then_it_is_the_same_delete() -> None:
     record = SourceRecord(tenant="", topic="cdc.public.docs", partition=0, offset=4, key=b'{"id": 7}', value=None)
-    assert list(capture(record, MAPPING)) == []
+    assert list(capture(record, MAPPING, CLAIMS, none_of)) == []
 
 
 def test_when_a_table_is_not_declared_then_its_rows_are_passed_over() -> None:
@@ -151,7 +168,7 @@ def test_when_a_table_is_truncated_then_it_is_refused_unless_declared() -> None:
     mapping = SourceMapping({"docs": TableMapping(id_columns=("id",), body="b", tenant="a", truncate="ignore")})
     value = b'{"op": "t", "source": {"table": "docs"}}'
     record = SourceRecord(tenant="", topic="t", partition=0, offset=0, key=b"", value=value)
-    assert list(capture(record, mapping)) == []
+    assert list(capture(record, mapping, CLAIMS, none_of)) == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +189,7 @@ def test_when_a_row_does_not_fit_the_mapping_then_it_says_where(table: str, afte
 def test_when_a_record_is_no_change_event_then_it_is_refused() -> None:
     record = SourceRecord(tenant="", topic="cdc.public.docs", partition=0, offset=0, key=b"", value=b"\x00garbage")
     with pytest.raises(Reject, match="wanted a JSON value"):
-        list(capture(record, MAPPING))
+        list(capture(record, MAPPING, CLAIMS, none_of))
 
 
 @pytest.mark.parametrize(
@@ -183,3 +200,74 @@ def test_when_a_record_is_no_change_event_then_it_is_refused() -> None:
 def test_when_a_mapping_names_no_document_then_it_is_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="wanted id_columns, and either tenant or tenant_column"):
         TableMapping(**{"id_columns": ("id",), "body": "body", "tenant": "acme", **wrong})
+
+
+def test_when_a_row_goes_to_another_tenant_then_the_document_it_was_is_gone() -> None:
+    moved = capture_all("u", "pages", PAGE, {**PAGE, "org": "other"})
+    assert [(type(event).__name__, event.tenant) for event in moved] == [
+        ("DocumentDeleted", "acme"),
+        ("AccessChanged", "other"),
+        ("DocumentChanged", "other"),
+    ]
+
+
+def test_when_the_columns_of_a_name_change_then_the_document_of_the_old_name_is_gone() -> None:
+    gone, _, changed = capture_all("u", "pages", PAGE, {**PAGE, "space": "c", "body": UNAVAILABLE})
+    assert (gone.document, changed.document) == ("pages/a%2Fb/7", "pages/c/7")
+    assert isinstance(changed, DocumentChanged) and changed.body == b"It is hot."
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_when_a_text_is_large_then_it_is_claimed(extra: int) -> None:
+    body = "x" * (INLINE_BYTES + extra)
+    (event,) = capture_all("c", "docs", None, {**DOC, "body": body})
+    assert isinstance(event, DocumentChanged)
+    if not extra:
+        assert (event.body, event.claim) == (body.encode(), None)
+        return
+    assert event.body is None and event.claim is not None
+    assert CLAIMS.get(event.claim.uri, hashlib.sha256(body.encode()).hexdigest()) == body.encode()
+
+
+def test_when_a_text_was_cut_off_then_it_is_refused_and_not_indexed_in_part() -> None:
+    with pytest.raises(Reject, match="cut off there; split the document"):
+        capture_all("c", "docs", None, {**DOC, "body": "x" * MAX_COLUMN_CHARS})
+
+
+def head(document: str, source: int, gone: bool = False) -> DocumentHead:
+    return DocumentHead(
+        tenant="acme", document=document, version=at(0, source=source), access_version=NO_ACCESS_VERSION,
+        generation="g1", gone=gone,
+    )  # fmt: skip
+
+
+def test_when_a_truncated_table_is_to_delete_then_what_was_older_is_gone_and_what_is_newer_stays() -> None:
+    heads = [head("docs/1", 10), head("docs/2", 40), head("docs/3", 99), head("docs/4", 10, gone=True)]
+    mapping = SourceMapping({"docs": TableMapping(id_columns=("id",), body="b", tenant="acme", truncate="delete")})
+    value = b'{"op": "t", "source": {"table": "docs", "lsn": 40}}'
+    record = SourceRecord(tenant="", topic="t", partition=0, offset=3, key=b"", value=value)
+    events = list(capture(record, mapping, CLAIMS, lambda prefix: [h for h in heads if h.document.startswith(prefix)]))
+    assert [(event.document, event.version) for event in events] == [
+        ("docs/1", at(3, source=40)),
+        ("docs/2", at(3, source=40)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("op", "snapshot", "lsn", "position"),
+    [
+        ("r", "first", 70, 50),  # A snapshot's rows are at the floor, whatever its own position is.
+        ("r", "incremental", 70, 70),
+        ("u", "false", 40, 50),  # In a transaction that was open while the snapshot was taken.
+        ("u", "false", 60, 60),
+    ],
+)
+def test_when_the_connector_states_a_floor_then_what_streams_is_never_older_than_its_snapshot(
+    op: str, snapshot: str, lsn: int, position: int
+) -> None:
+    value = {"op": op, "after": DOC, FLOOR: "50", "source": {"table": "docs", "lsn": lsn, "snapshot": snapshot}}
+    record = SourceRecord(
+        tenant="", topic="cdc.public.docs", partition=0, offset=3, key=b"", value=json.dumps(value).encode()
+    )
+    (event,) = capture(record, MAPPING, CLAIMS, none_of)
+    assert event.version == at(3, source=position)
