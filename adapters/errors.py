@@ -5,7 +5,8 @@ AdapterError
 │   ├── IndexUnavailableError
 │   ├── GeneratorUnavailableError
 │   ├── RegistryUnavailableError
-│   └── HeadsClosedError      the view of heads is being rebuilt
+│   ├── HeadsClosedError      the view of heads is being rebuilt
+│   └── GenerationClosedError the index generation that serves is not open here yet
 ├── ClaimMissingError         a claim-checked body is not where its event says
 └── MissingExtraError         a package of an extra is not installed
 """
@@ -35,6 +36,10 @@ class RegistryUnavailableError(UnavailableError):
 
 class HeadsClosedError(UnavailableError):
     """The view of heads has not caught up with the log; it answers nothing until then."""
+
+
+class GenerationClosedError(UnavailableError):
+    """The index generation that serves is not open in this process yet."""
 
 
 class ClaimMissingError(AdapterError):
