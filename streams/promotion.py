@@ -21,8 +21,9 @@ from streams.generation_parts import registered_of
 from streams.generations import GenerationError
 from streams.parts import Parts
 from streams.publishing import Entrance, Published, Publisher
+from streams.regeneration import hops_of
 from streams.settings import Settings
-from streams.tombstones import bury_heads
+from streams.tombstones import await_nobody, bury_heads
 from topics.ingest import INDEX_GENERATION
 
 __all__ = ["GateError", "Generation", "Operator", "gate"]
@@ -149,6 +150,9 @@ class Operator:
         if name in (serving := choice_of(table, self.settings)).serving:
             raise GateError(f"generation {name!r} serves {_serves(name, serving)}: promote another one first")
         self._publish(msgspec.structs.replace(table.registered[name], state="retired", reason=reason, event_id=""))
+        groups = [selected.group for selected in hops_of(name)]
+        if left := await_nobody(self.settings.kafka, groups, self.entrance.clock, within_s):
+            raise GenerationError(f"workers still follow as {', '.join(left)} after {within_s:g} s; run this again")
         self._remove_index(name, within_s)
         return bury_heads(self.settings, self.codec, self.entrance.clock, name)
 
@@ -208,8 +212,9 @@ def _of_generation(settings: Settings, name: str) -> Settings:
 
 def _listed(name: str, table: GenerationTable, choice: Choice, heads: HeadViews) -> Generation:
     registered = table.registered.get(name)
-    documents, chunks = heads.counts(name)
-    late = 0 if table.retired(name) else len(heads.late_now(choice.generation, name))
+    retired = table.retired(name)
+    documents, chunks = (0, 0) if retired else heads.counts(name)
+    late = 0 if retired else len(heads.late_now(choice.generation, name))
     return Generation(
         name=name,
         state=registered.state if registered else "unregistered",

@@ -1,23 +1,50 @@
-"""Takes the heads of a retired generation out of their compacted topic: a tombstone for every key it has there."""
+"""The end of a generation: nobody writes it any more, then a tombstone for every key that its heads have."""
 
 from __future__ import annotations
 
-from typing import Final
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any, Final
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from processors.ports import Clock
 from schemas.codec import Codec
 from schemas.documents import DocumentHead
-from streams.clients import producer_config
+from streams.clients import client_config, producer_config
 from streams.errors import ClusterUnavailableError
 from streams.reading import Reader, Slice
-from streams.settings import Settings
+from streams.settings import Kafka, Settings
 from topics.ingest import DOCUMENT_HEAD
 
-__all__ = ["bury_heads"]
+__all__ = ["await_nobody", "bury_heads"]
 
 _FLUSH_EVERY: Final = 10_000
+_LOOK_AGAIN_S: Final = 0.2
+_NO_GROUP: Final = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID})
+
+
+def await_nobody(kafka: Kafka, groups: Sequence[str], clock: Clock, within_s: float) -> list[str]:
+    """Waits until no worker is a member of these groups; returns those that still have one when time is up."""
+    admin = AdminClient(client_config(kafka))
+    until = clock.monotonic() + within_s
+    while True:
+        asked = admin.describe_consumer_groups(list(groups), request_timeout=kafka.deadline_s)
+        left = [group for group in groups if _has_members(asked[group], kafka.deadline_s)]
+        if not left or clock.monotonic() > until:
+            return left
+        threading.Event().wait(_LOOK_AGAIN_S)
+
+
+def _has_members(asked: Future[Any], deadline_s: float) -> bool:
+    try:
+        return bool(asked.result(deadline_s).members)
+    except KafkaException as error:
+        if error.args[0].code() in _NO_GROUP:
+            return False
+        raise ClusterUnavailableError(f"asking for the members of a group: {error.args[0].str()}") from error
 
 
 def bury_heads(settings: Settings, codec: Codec, clock: Clock, generation: str) -> int:
