@@ -20,7 +20,7 @@ from headwater.cli.main import app
 from headwater.local.broker import BrokerSpec, KafkaBroker
 from headwater.local.parts import REGISTRY, OwnPart
 from headwater.local.ports import choose_port
-from schemas.documents import DocumentHead, IndexGeneration
+from schemas.documents import DocumentHead, DocumentIndexed, IndexGeneration
 from schemas.queries import AnswerGiven
 from streams.ensure import ensure
 from streams.generations import GenerationError
@@ -31,7 +31,7 @@ from streams.settings import child_environment, load
 from streams.tombstones import bury_heads
 from streams.worker import Worker
 from tests.live.generation_world import TENANT, World, folder_of, other
-from topics.ingest import DOCUMENT_HEAD, INDEX_GENERATION
+from topics.ingest import DOCUMENT_HEAD, DOCUMENT_INDEXED, INDEX_GENERATION
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -133,10 +133,11 @@ def test_when_the_builder_is_killed_in_mid_replay_then_it_goes_on_where_it_was(w
     builder = _builder(world, tmp_path, "k1")
     try:
         assert world.operator.late("g1", "k1", 60.0) == 0
+        _until(lambda: _receipts(world, "k1") >= len(_heads(world, "k1")), "it was not settled")
     finally:
         builder.terminate()
         assert builder.wait(30) == 0
-    heads = [e for e in world.events(DOCUMENT_HEAD.name) if isinstance(e, DocumentHead) and e.generation == "k1"]
+    heads = _heads(world, "k1")
     assert len(heads) == len({(head.document, head.version) for head in heads}), "a version became a head twice"
     index = LocalIndex(folder_of(world.settings, "k1"))
     held = {thing.object_id for thing in index.walk(TENANT)}
@@ -233,6 +234,17 @@ def _until(reached: Callable[[], bool], otherwise: str, timeout_s: float = 40.0)
     while not reached():
         assert time.monotonic() < until, otherwise
         time.sleep(0.02)
+
+
+def _heads(world: World, generation: str) -> list[DocumentHead]:
+    """Every head that was ever written."""
+    events = world.events(DOCUMENT_HEAD.name)
+    return [event for event in events if isinstance(event, DocumentHead) and event.generation == generation]
+
+
+def _receipts(world: World, generation: str) -> int:
+    events = world.events(DOCUMENT_INDEXED.name)
+    return sum(isinstance(event, DocumentIndexed) and event.generation == generation for event in events)
 
 
 def _passages(world: World, generation: str) -> set[str]:
