@@ -7,7 +7,8 @@ AdapterError
 │   ├── RegistryUnavailableError
 │   ├── ConnectUnavailableError
 │   ├── HeadsClosedError      the view of heads is being rebuilt
-│   └── HeadsUnavailableError the store that holds the view of heads does not answer
+│   ├── HeadsUnavailableError the store that holds the view of heads does not answer
+│   └── GenerationClosedError the index generation that serves is not open here yet
 ├── ConnectRefusedError       Kafka Connect says no, or a connector failed
 ├── ClaimMissingError         a claim-checked body is not where its event says
 └── MissingExtraError         a package of an extra is not installed
@@ -50,6 +51,10 @@ class HeadsUnavailableError(UnavailableError):
 
 class ConnectRefusedError(AdapterError):
     """Kafka Connect refused a request, or a connector did not come to the state it should; its words are told."""
+
+
+class GenerationClosedError(UnavailableError):
+    """The index generation that serves is not open in this process yet."""
 
 
 class ClaimMissingError(AdapterError):

@@ -22,7 +22,7 @@ from adapters.object_log import IndexFolderError, ObjectLog, Opened, Record, Reg
 from adapters.shelves import Shelves
 from processors.ports import Candidate, IndexObject, Vectors
 
-__all__ = ["IndexFolderError", "LocalIndex"]
+__all__ = ["IndexFolderError", "LocalIndex", "locked"]
 
 # Below this many operations, rewriting the log saves too little to be worth the pause.
 _COMPACT_FROM: Final = 2_000
@@ -51,7 +51,7 @@ class LocalIndex:
         self._seq = 0
         self._compact_from = self._compact_at = compact_from
         self._closed = False
-        self._lock = _locked(folder)
+        self._lock = locked(folder)
         try:
             self._keywords = KeywordIndex()
             self._log = ObjectLog(folder / "objects.log")
@@ -209,7 +209,7 @@ class LocalIndex:
             raise IndexUnavailableError(f"wanted the index in {str(self._folder)!r}, but it was closed; open it again")
 
 
-def _locked(folder: Path) -> int:
+def locked(folder: Path) -> int:
     """Holds the folder for this process; the system lets go of it when the process ends, however it ends."""
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

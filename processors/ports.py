@@ -6,6 +6,7 @@ Each port has a conformance suite in `tests/conformance/` that every implementat
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -180,6 +181,32 @@ class Piece:
     tokens_in: int = 0
     tokens_out: int = 0
     finished: bool = False
+
+
+class Served(Protocol):
+    """One index generation as a reader needs it: the store, its heads, and the model that its vectors are of."""
+
+    @property
+    def generation(self) -> str: ...
+
+    @property
+    def embedder(self) -> Embedder: ...
+
+    @property
+    def store(self) -> Index: ...
+
+    @property
+    def heads(self) -> Heads: ...
+
+
+class Serving(Protocol):
+    """Which index generation serves a tenant now.
+
+    A question works inside one `lease` from start to end: what it was given stays open and stays the same until it
+    leaves, whatever is promoted or retired meanwhile. Raises GenerationClosedError where none can be given yet.
+    """
+
+    def lease(self, tenant: str) -> AbstractContextManager[Served]: ...
 
 
 class Generator(Protocol):

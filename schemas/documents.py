@@ -7,6 +7,7 @@ from typing import Literal
 from schemas.envelope import Event, Micros, Value, Version
 
 BlockKind = Literal["heading", "paragraph", "table", "code", "list", "UNKNOWN"]
+GenerationState = Literal["living", "retired", "UNKNOWN"]
 IndexOutcome = Literal["indexed", "unchanged", "outdated", "deleted", "access", "rejected", "UNKNOWN"]
 
 
@@ -212,9 +213,31 @@ class DocumentErased(Event, frozen=True, kw_only=True):
 
 
 class IndexGeneration(Event, frozen=True, kw_only=True):
-    """Which generation serves a corpus: promoting and rolling back are this one event."""
+    """Which generation serves a corpus: promoting and rolling back are this one event.
+
+    `tenants` names those that another one serves (a canary); the newest event of a corpus holds the whole truth.
+    """
 
     corpus: str
     generation: str
     previous: str = ""
+    reason: str = ""
+    tenants: dict[str, str] = {}
+
+
+class GenerationRegistered(Event, frozen=True, kw_only=True):
+    """An index generation and what it is made by, so that every worker and every reader makes the same of it.
+
+    `configuration` is JSON: the sections of the settings that count. `built` ones are replayed by consumer groups of
+    their own; another is what ordinary ingest writes. The envelope's `git_sha` is the commit that made it.
+    """
+
+    corpus: str
+    generation: str
+    model: str
+    dimension: int
+    fingerprint: str
+    configuration: str = "{}"
+    built: bool = True
+    state: GenerationState = "living"
     reason: str = ""

@@ -90,6 +90,7 @@ class Passage(Value, frozen=True, kw_only=True):
     page: int | None = None
     heading_path: tuple[str, ...] = ()
     scores: dict[str, float] = {}
+    generation: str = ""
 
 
 class PassagesFound(Event, frozen=True, kw_only=True):

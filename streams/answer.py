@@ -29,7 +29,7 @@ from topics.answer import (
 
 # Whoever asks gets an answer: also when time is up or nobody waits any more, also when it became a dead letter.
 _Hop = partial(Hop, mode="keyed", guard=unwanted, rejected=refused, waits_for=("cancellations",))
-_FENCED: Final = ("cancellations", "heads")
+_FENCED: Final = ("cancellations", "serving")
 
 ANSWER: Final = Journey(
     "answer",

@@ -10,6 +10,8 @@ StreamsError                  base of what this room raises
 ├── SettingsError             a setting is unknown or can't be used                       (settings.py)
 ├── JourneyError              hops that do not fit together, a step that is not there     (hop.py)
 ├── EvaluationError           labelled data that can't be used                            (evaluation.py)
+├── GenerationError           an index generation that is not there, or must not be used so (generations.py)
+│   └── GateError             a generation that must not be promoted, or retired, as things are (promotion.py)
 ├── LetterMissingError        no dead letter lies where one was looked for                (letters.py)
 ├── ReplayError               dead letters not confirmed as put back; run it again        (replaying.py)
 ├── AbortedError              a transaction did not happen; the batch is done again       (transactions.py)

@@ -56,6 +56,7 @@ class Hop:
     waits_for: tuple[str, ...] = ()
     retries: RetryLater | None = None
     exactly_once: bool = True
+    called: str = ""
 
     def __post_init__(self) -> None:
         if self.retries and (self.mode == "keyed" or any(topic.raw for topic in self.reads)):
@@ -65,8 +66,8 @@ class Hop:
 
     @property
     def name(self) -> str:
-        """The step's word: file, metric, service and page are named by it."""
-        return str(self.step.__name__)
+        """The step's word: file, metric, service and page are named by it; or `called`, where one step runs twice."""
+        return self.called or str(self.step.__name__)
 
     @property
     def takes_batches(self) -> bool:

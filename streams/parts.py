@@ -14,6 +14,7 @@ from typing import Any
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
+from adapters.index_manifest import check_manifest
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
@@ -28,7 +29,9 @@ from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.capture import SourceMapping
 from processors.ingest.formats import Formats
+from processors.ingest.generations import Identity
 from processors.ingest.redact import RedactionPolicy
+from processors.ingest.regenerate import Materials
 from processors.measure.prices import LOCAL_PRICES, Prices
 from processors.ports import Embedder, FollowedHeads, Ranker
 from schemas.codec import Codec
@@ -38,11 +41,12 @@ from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
 from streams.follow import Follower
 from streams.follow_heads import HeadsFollower
+from streams.generations import Generations
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.settings import Settings
 from topics.answer import QUERY_CANCELLED
-from topics.ingest import DOCUMENT_REDACTED, EMBEDDING_COMPUTED
+from topics.ingest import DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
 
 
 class Parts:
@@ -88,11 +92,24 @@ class Parts:
 
     def open(self, names: set[str]) -> None:
         """Follows the views of these names; heads open once caught up, and a damaged index is mended."""
-        for name in sorted(names):
+        if "serving" in names and self.follow_generations().own_lives:
+            names = names | {"heads"}
+        for name in sorted(names - self._followers.keys()):
             self._followers[name] = self._follow(name)
             self._followers[name].start()
         if "heads" in names:
             self._open_heads()
+        if "serving" in names:
+            self.port("serving").open()
+
+    def follow_generations(self) -> Generations:
+        """The index generations as the log has them now, followed from here on."""
+        generations: Generations = self.port("serving")
+        if "serving" not in self._followers:
+            self._followers["serving"] = self._follow("serving")
+            self._followers["serving"].start()
+        self._followers["serving"].catch_up(self.settings.worker.start_s)
+        return generations
 
     def close(self) -> None:
         for follower in self._followers.values():
@@ -121,6 +138,8 @@ class Parts:
         if name == "cancellations":
             fold = self.port("cancellations").fold
             return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
+        if name == "serving":
+            return Follower(INDEX_GENERATION, self.port("serving").fold, self.codec, kafka, clock)
         return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
 
     def _fold_vector(self) -> Callable[[Event], None]:
@@ -150,7 +169,29 @@ class Parts:
         return RedisHeads(RedisOptions(heads.url, heads.timeout_s), generation, self.port("ids"))
 
     def _store(self) -> LocalIndex:
-        return LocalIndex(self.settings.index.folder / self.settings.index.generation)
+        folder = self.settings.index.folder / self.settings.index.generation
+        check_manifest(folder, self.identity())
+        return LocalIndex(folder)
+
+    def identity(self) -> Identity:
+        """What this process would write into the index, as far as it has built it."""
+        embedder, splitter = self._built.get("embedder"), self._built.get("splitter")
+        return Identity(
+            embedder.model if embedder else "",
+            embedder.dimension if embedder else 0,
+            splitter.fingerprint if splitter else "",
+        )
+
+    def _serving(self) -> Generations:
+        # It extends this class, so it can't be there before.
+        from streams.generation_parts import GenerationParts
+
+        return Generations(self, lambda registered: GenerationParts(self, registered))
+
+    def _materials(self) -> Materials:
+        """The ports of this generation, for the step that makes one from redacted documents."""
+        names = ("generation", "splitter", "embedder", "embedding_cache", "store", "heads", "clock")
+        return Materials(**{name: self.port(name) for name in names})
 
     def _formats(self) -> Formats:
         return all_formats()
@@ -204,7 +245,7 @@ class Parts:
 
     def _embedder(self) -> Embedder:
         if self.settings.embed.model == "hashing":
-            return HashingEmbedder()
+            return HashingEmbedder(self.settings.embed.dimension)
         from adapters.sentence_transformers import SentenceTransformerEmbedder
 
         model = SentenceTransformerEmbedder(batch=self.settings.embed.batch, threads=self.settings.embed.threads)

@@ -64,7 +64,10 @@ class IndexSection(Section):
     """Where chunks are searched."""
 
     folder: Path = Field(Path(".headwater/index"), description="Folder of the local index.")
-    generation: str = Field("g1", description="The index generation that this deployment builds and serves.")
+    generation: str = Field("g1", description="The index generation that ordinary ingest writes.")
+    corpus: str = Field("main", description="What the generations are generations of.")
+    open_generations: int = Field(3, ge=1, description="Most generations that one process holds open.")
+    recall_gate: float = Field(0.8, ge=0, le=1, description="Least recall@5 on golden questions to be promoted.")
 
 
 class Heads(Section):
@@ -88,12 +91,13 @@ class Embed(Section):
     model: Literal["minilm", "hashing"] = Field(
         "minilm", description="`minilm` needs the embed extra; `hashing` is for tests, its answers are poor."
     )
+    dimension: int = Field(384, ge=8, description="Width of the vectors of `hashing`; other models have their own.")
     batch: int = Field(8, ge=1, description="Texts per forward pass.")
     threads: int = Field(0, ge=0, description="Batches at a time, each in one thread; 0 is one per CPU.")
 
 
 class Chunking(Section):
-    """How documents are cut; a change of any of these is a new fingerprint and re-chunks everything."""
+    """How documents are cut; a change of any of these is another index generation (`headwater index build`)."""
 
     max_tokens: int = Field(200, ge=16, description="Upper bound of a chunk, in tokens of the embedding model.")
     target_tokens: int = Field(120, ge=8, description="Cuts are sought from here on.")

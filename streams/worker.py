@@ -3,8 +3,9 @@
 The way of a start:
 1. Load models and open clients; nothing of Kafka exists yet, so a slow import costs no rebalance.
 2. Wait for the declared topics.
-3. Follow the views that the hops need (heads, computed vectors) and mend the index from the log if it lost anything.
-4. Open the views, start the hops, say ready.
+3. Ask the log which index generations there are, and whether the settings are those of the configured one.
+4. Follow the views that the hops need (heads, computed vectors) and mend the index from the log if it lost anything.
+5. Open the views, start the hops, say ready.
 SIGTERM or SIGINT: every hop finishes or drops what it has in hand. A hop that fails ends the process, to be started
 again by whoever runs it.
 """
@@ -13,13 +14,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import structlog
 
 from streams.batches import BatchHop, HopPlan
 from streams.ensure import wait_for_topics
+from streams.generation_keeper import Builds, GenerationKeeper, Runner
+from streams.generation_start import enter_generations, without_own
 from streams.keyed import KeyedHop
 from streams.ops import OpsServer
 from streams.parts import Parts
@@ -30,12 +33,25 @@ from streams.settings import Settings
 
 _LOG = structlog.get_logger(__name__)
 
+# They belong to one generation, and which there are is not known before the log was asked.
+_AFTER_THE_LOG: Final = frozenset({"store", "heads", "serving"})
+
 
 class Worker:
-    """Runs hops until it is told to stop. Use it from the command line (`headwater run`) or a test."""
+    """Runs hops until it is told to stop. Use it from the command line (`headwater run`) or a test.
 
-    def __init__(self, settings: Settings, selected: Sequence[Selected], parts: Parts | None = None) -> None:
+    Where it runs `index` it also builds every other index generation there is; `only` names those to build alone.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        selected: Sequence[Selected],
+        parts: Parts | None = None,
+        only: Iterable[str] = (),
+    ) -> None:
         self.settings = settings
+        self._only = frozenset(only)
         self.stop = threading.Event()
         self.ready = threading.Event()
         self._selected = tuple(selected)
@@ -71,17 +87,27 @@ class Worker:
         with OpsServer(self.settings.worker.ops_host, self.settings.worker.ops_port, self._alive, self._is_ready):
             return self.run()
 
-    def _open(self) -> list[BatchHop | KeyedHop]:
-        for selected in self._selected:
-            for hop in selected.hops:
-                for name in hop.ports():
-                    self._parts.port(name)
+    def _open(self) -> list[Runner]:
+        wanted = {name for one in self._selected for hop in one.hops for name in hop.ports()}
+        for name in sorted(wanted - _AFTER_THE_LOG):
+            self._parts.port(name)
         wait_for_topics(self.settings, self.settings.worker.start_s, self.stop, self._parts.port("clock"))
-        self._parts.open({name for one in self._selected for hop in one.hops for name in hop.waits_for})
-        return [self._runner(selected) for selected in self._selected]
+        views = {name for one in self._selected for hop in one.hops for name in hop.waits_for}
+        writes = any(hop.name == "index" for one in self._selected for hop in one.hops)
+        if not (writes or self._only or views & {"heads", "serving"}):
+            self._parts.open(views)
+            return [self._runner(selected, self._parts) for selected in self._selected]
+        return self._open_with_generations(writes)
 
-    def _runner(self, selected: Selected) -> BatchHop | KeyedHop:
-        parts, settings = self._parts, self.settings
+    def _open_with_generations(self, writes: bool) -> list[Runner]:
+        generations = enter_generations(self._parts, writes=writes)
+        selected = self._selected if generations.own_lives else without_own(self._selected)
+        self._parts.open({name for one in selected for hop in one.hops for name in hop.waits_for})
+        builds = Builds(self._runner, self._only) if writes or self._only else None
+        return [*(self._runner(one, self._parts) for one in selected), GenerationKeeper(generations, builds)]
+
+    def _runner(self, selected: Selected, parts: Parts) -> BatchHop | KeyedHop:
+        settings = self.settings
         origin = Origin(parts.port("clock"), parts.version, settings.git_sha)
         policy = ErrorPolicy(attempts=settings.worker.attempts, cancelled=self.stop, hop=selected.group)
         bound = [BoundHop(hop, parts.port) for hop in selected.hops]
@@ -96,7 +122,7 @@ class Worker:
         runner: BatchHop | KeyedHop = kind(plan, settings, parts.port("clock"))
         return runner
 
-    def _guarded(self, runner: BatchHop | KeyedHop) -> None:
+    def _guarded(self, runner: Runner) -> None:
         try:
             runner.run(self.stop)
         except SystemExit:
@@ -107,7 +133,7 @@ class Worker:
         finally:
             self.stop.set()
 
-    def _announce(self, runners: Sequence[BatchHop | KeyedHop]) -> None:
+    def _announce(self, runners: Sequence[Runner]) -> None:
         for runner in runners:
             while not runner.ready.wait(0.2):
                 if self.stop.is_set():

@@ -19,6 +19,7 @@ from schemas.documents import (
     DocumentParsed,
     DocumentRedacted,
     EmbeddingComputed,
+    GenerationRegistered,
     IndexGeneration,
 )
 from topics.topic import Topic
@@ -37,8 +38,13 @@ def by_text(event: EmbeddingComputed) -> str:
     return f"{event.model}|{event.text_hash}"
 
 
-def by_corpus(event: IndexGeneration) -> str:
+def by_corpus(event: IndexGeneration | GenerationRegistered) -> str:
     return event.corpus
+
+
+def by_registration(event: IndexGeneration | GenerationRegistered) -> str:
+    """What serves a corpus has the corpus as its key, each generation of it a key of its own."""
+    return f"{event.corpus}|{event.generation}" if isinstance(event, GenerationRegistered) else event.corpus
 
 
 def by_row(event: SourceRecord) -> str:
@@ -91,8 +97,13 @@ DOCUMENT_INDEXED: Final = Topic[DocumentIndexed](
 )
 # Kept: a receipt of an erasure is evidence.
 DOCUMENT_ERASED: Final = Topic[DocumentErased]("rag.document.erased.v1", (DocumentErased,), by_document)
-INDEX_GENERATION: Final = Topic[IndexGeneration](
-    "rag.index.generation.v1", (IndexGeneration,), by_corpus, cleanup="compact"
+# Compacted: the generations there are, and which of them serves. One partition per corpus: their order counts.
+INDEX_GENERATION: Final = Topic[IndexGeneration | GenerationRegistered](
+    "rag.index.generation.v1",
+    (IndexGeneration, GenerationRegistered),
+    by_registration,
+    cleanup="compact",
+    route=by_corpus,
 )
 
 INGEST_TOPICS: Final = (

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+_BUILDING = "ingest.generation"
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -21,8 +23,15 @@ def run(
     sources: Annotated[
         bool, typer.Option(help="Also read other systems' topics (cdc.*) with `all` or `ingest`.")
     ] = False,
+    generation: Annotated[
+        list[str] | None,
+        typer.Option(help="With `ingest.generation`: which to build and follow; may be repeated."),
+    ] = None,
 ) -> None:
     """Run hops until stopped: `headwater run ingest.parse+redact+chunk`.
+
+    A worker that runs `ingest` builds and follows every index generation there is. `headwater run ingest.generation
+    --generation NAME` does only that, in a process of its own; an index in a folder has room for one process.
 
     Adding a worker is starting one more: give each its own HEADWATER_WORKER__SLOT.
     """
@@ -36,7 +45,9 @@ def run(
     configure()
     settings = settings_of(context)
     try:
-        selected = select(tuple(steps), sources=sources)
+        selected = select(tuple(step for step in steps if step != _BUILDING), sources=sources)
     except JourneyError as error:
         raise usage(str(error)) from error
-    raise typer.Exit(Worker(settings, selected).run_as_process())
+    if (_BUILDING in steps) != bool(generation):
+        raise usage(f"wanted {_BUILDING} together with --generation NAME, got one without the other")
+    raise typer.Exit(Worker(settings, selected, only=generation or ()).run_as_process())

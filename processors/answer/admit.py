@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from processors.answer.expiry import EXPIRED, overdue, withheld
-from processors.ports import Clock, Heads
+from processors.ports import Clock, Serving
 from schemas.queries import AnswerWithheld, QueryAdmitted, QueryAsked, WithheldReason
 
 
@@ -22,7 +22,7 @@ class AdmitLimits:
 
 
 def admit(
-    asked: QueryAsked, heads: Heads, clock: Clock, limits: AdmitLimits
+    asked: QueryAsked, serving: Serving, clock: Clock, limits: AdmitLimits
 ) -> Iterator[QueryAdmitted | AnswerWithheld]:
     """Lets a question in, normalised, or answers at once why not. First step of every question.
 
@@ -36,13 +36,18 @@ def admit(
     if problem:
         yield withheld(asked.tenant, query, "invalid_question", problem)
         return
-    if asked.tenant not in limits.tenants and not heads.knows(asked.tenant):
+    if asked.tenant not in limits.tenants and not _known(asked.tenant, serving):
         reason: WithheldReason = "unknown_tenant"
         message = f"Wanted a tenant with documents, got {asked.tenant!r}. Publish a document for it first."
         yield withheld(asked.tenant, query, reason, message)
         return
     question = normalised(query.question)
     yield QueryAdmitted(tenant=asked.tenant, query=msgspec.structs.replace(query, question=question))
+
+
+def _known(tenant: str, serving: Serving) -> bool:
+    with serving.lease(tenant) as served:
+        return served.heads.knows(tenant)
 
 
 def normalised(question: str) -> str:

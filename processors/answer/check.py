@@ -62,7 +62,7 @@ def check(
         citations=tuple(citation for each in standing for citation in each.citations),
         model=draft.model,
         prompt_version=draft.prompt_version,
-        generation=generation,
+        generation=next((source.passage.generation for source in draft.sources), "") or generation,
         confidence=confidence,
         passages=tuple(source.passage.object_id for source in draft.sources),
         degraded=draft.degraded,

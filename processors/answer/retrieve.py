@@ -17,7 +17,7 @@ from processors.answer.fence import Fence, principals
 from processors.answer.fusion import reciprocal_ranks, weighted_scores
 from processors.answer.limits import RetrievalLimits
 from processors.contract import Reject
-from processors.ports import Candidate, Clock, Embedder, Heads, Index, IndexObject, Vectors
+from processors.ports import Candidate, Clock, Embedder, IndexObject, Served, Serving, Vectors
 from schemas.documents import DocumentHead
 from schemas.queries import Passage, PassagesFound, QueryPlanned, Usage
 
@@ -29,7 +29,7 @@ _FILTERS: Final = frozenset({"document", "source_uri"})
 
 
 def retrieve(
-    planned: QueryPlanned, embedder: Embedder, store: Index, heads: Heads, retrieval: RetrievalLimits, clock: Clock
+    planned: QueryPlanned, serving: Serving, retrieval: RetrievalLimits, clock: Clock
 ) -> Iterator[PassagesFound]:
     """Finds what the asker may read now, best first; nothing for a question that needs no documents.
 
@@ -42,11 +42,13 @@ def retrieve(
     if unknown := set(planned.query.filters) - _FILTERS:
         raise Reject(f"wanted filters among {sorted(_FILTERS)}, got {sorted(unknown)}; leave them out")
     variants = planned.variants or (planned.query.question,)
-    began = clock.monotonic()
-    vectors = embedder.embed(variants)
-    usage = _usage(embedder, variants, clock.monotonic() - began)
-    search = _Search(planned, tuple(zip(variants, vectors, strict=True)), store, retrieval)
-    outcome = _through_fence(search, heads, retrieval)
+    # One generation from start to end: its model for the question, its store for candidates, its heads for the fence.
+    with serving.lease(planned.tenant) as served:
+        began = clock.monotonic()
+        vectors = served.embedder.embed(variants)
+        usage = _usage(served.embedder, variants, clock.monotonic() - began)
+        search = _Search(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
+        outcome = _through_fence(search, retrieval)
     yield PassagesFound(
         tenant=planned.tenant,
         query=planned.query,
@@ -79,7 +81,7 @@ class _Search:
 
     planned: QueryPlanned
     variants: tuple[tuple[str, Vectors], ...]
-    store: Index
+    served: Served
     retrieval: RetrievalLimits
 
     @property
@@ -89,10 +91,10 @@ class _Search:
     def run(self, width: int) -> tuple[list[_Hit], bool]:
         """Candidates, best first, and whether a wider search could find more."""
         hits: dict[str, _Hit] = {}
-        more = False
+        more, store = False, self.served.store
         for text, vector in self.variants:
-            by_words = self.store.search_text(self.planned.tenant, text, width, self.asker)
-            by_vector = self.store.search_vector(self.planned.tenant, vector, width, self.asker)
+            by_words = store.search_text(self.planned.tenant, text, width, self.asker)
+            by_vector = store.search_vector(self.planned.tenant, vector, width, self.asker)
             more = more or width in (len(by_words), len(by_vector))
             for hit in self._fused(by_words, by_vector):
                 held = hits.get(hit.object.object_id)
@@ -109,16 +111,16 @@ class _Search:
         return [_Hit(objects[name], _scores(name, words, vectors, score)) for name, score in fused.items()]
 
 
-def _through_fence(search: _Search, heads: Heads, retrieval: RetrievalLimits) -> _Outcome:
+def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
     outcome, width, repeated = _Outcome(), retrieval.overfetch, False
     while True:
         hits, more = search.run(width)
-        current = heads.get_many(search.planned.tenant, {hit.object.document for hit in hits})
+        current = search.served.heads.get_many(search.planned.tenant, {hit.object.document for hit in hits})
         fence = Fence(current, search.asker)
         kept = [hit for hit in hits if fence.admits(hit.object)]
         dropped = [hit for hit in hits if not fence.admits(hit.object)]
         outcome.fenced.update(hit.object.object_id for hit in dropped)
-        outcome.passages = _passages(kept, current, search.planned.query.filters)
+        outcome.passages = _passages(kept, current, search)
         outcome.rounds += 1
         if outcome.rounds >= max(1, retrieval.rounds):
             return outcome
@@ -130,12 +132,13 @@ def _through_fence(search: _Search, heads: Heads, retrieval: RetrievalLimits) ->
         width = min(width * _WIDER, retrieval.widest)
 
 
-def _passages(kept: Sequence[_Hit], current: Mapping[str, DocumentHead], filters: Mapping[str, str]) -> list[Passage]:
+def _passages(kept: Sequence[_Hit], current: Mapping[str, DocumentHead], search: _Search) -> list[Passage]:
+    filters, generation = search.planned.query.filters, search.served.generation
     found = ((hit, current[hit.object.document]) for hit in kept)
-    return [_passage(hit, head) for hit, head in found if _passes(head, filters)]
+    return [_passage(hit, head, generation) for hit, head in found if _passes(head, filters)]
 
 
-def _passage(hit: _Hit, head: DocumentHead) -> Passage:
+def _passage(hit: _Hit, head: DocumentHead, generation: str) -> Passage:
     """Version and title are the head's: that is the document that is cited. Where the words stand, the object says."""
     chunk = hit.object.chunk
     return Passage(
@@ -153,6 +156,7 @@ def _passage(hit: _Hit, head: DocumentHead) -> Passage:
         page=chunk.page,
         heading_path=chunk.heading_path,
         scores=hit.scores,
+        generation=generation,
     )
 
 

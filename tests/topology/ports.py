@@ -9,6 +9,7 @@ from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock
 from adapters.judges import OverlapJudge
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
+from adapters.one_serving import OneGeneration, OneServing
 from adapters.parsers import all_formats
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds
@@ -68,7 +69,9 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "store": MemoryIndex(),
         "writer": ExtractiveWriter(OverlapRanker()),
     }
-    return {**ports, **chosen}
+    ports |= chosen
+    served = OneGeneration("g1", ports["embedder"], ports["store"], ports["heads"])
+    return {"serving": OneServing(served), **ports}
 
 
 def driver(ports: Mapping[str, Any]) -> Driver:

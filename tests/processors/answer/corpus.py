@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from adapters.heads_view import MemoryHeads
 from adapters.memory import HashingEmbedder, ManualClock, MemoryIndex
+from adapters.one_serving import OneGeneration, OneServing
 from processors.answer.limits import RetrievalLimits
 from processors.answer.retrieve import retrieve
 from processors.ports import Candidate, Embedder, Index, IndexObject, Vectors
@@ -53,6 +54,10 @@ class Corpus:
     def __post_init__(self) -> None:
         self.heads.open()
 
+    @property
+    def serving(self) -> OneServing:
+        return OneServing(OneGeneration("g1", self.embedder, self.store, self.heads))
+
     def add(self, document: str, *texts: str, version: int = 1, access: tuple[str, ...] = ("*",)) -> list[IndexObject]:
         """A document of a version as `index` leaves it: objects, then the head that lists them."""
         objects = [
@@ -67,7 +72,7 @@ class Corpus:
         """What `retrieve` finds for a question."""
         query = Query(query_id="q-1", question=question, **fields)  # type: ignore[arg-type]
         planned = QueryPlanned(tenant="acme", query=query, kind="retrieval", variants=variants or (question,))
-        found = list(retrieve(planned, self.embedder, self.store, self.heads, self.limits, ManualClock()))
+        found = list(retrieve(planned, self.serving, self.limits, ManualClock()))
         assert len(found) == 1
         return found[0]
 

@@ -6,7 +6,8 @@ import pytest
 
 from adapters.errors import HeadsClosedError
 from adapters.heads_view import MemoryHeads
-from adapters.memory import ManualClock
+from adapters.memory import HashingEmbedder, ManualClock, MemoryIndex
+from adapters.one_serving import OneGeneration, OneServing
 from processors.answer.admit import AdmitLimits, admit
 from schemas.documents import DocumentHead
 from schemas.envelope import Version
@@ -24,11 +25,15 @@ def heads() -> MemoryHeads:
     return view
 
 
+def over(view: MemoryHeads) -> OneServing:
+    return OneServing(OneGeneration("g1", HashingEmbedder(), MemoryIndex(), view))
+
+
 def admitted(
     question: str, *, tenant: str = TENANT, deadline_at: int = 0, limits: AdmitLimits = LIMITS
 ) -> QueryAdmitted | AnswerWithheld:
     asked = QueryAsked(tenant=tenant, query=query(question, deadline_at=deadline_at))
-    (result,) = admit(asked, heads(), ManualClock(), limits)
+    (result,) = admit(asked, over(heads()), ManualClock(), limits)
     return result
 
 
@@ -92,4 +97,4 @@ def test_when_the_view_of_heads_is_closed_then_the_question_waits() -> None:
     view = heads()
     view.close()
     with pytest.raises(HeadsClosedError):
-        list(admit(QueryAsked(tenant=TENANT, query=query("Why?")), view, ManualClock(), LIMITS))
+        list(admit(QueryAsked(tenant=TENANT, query=query("Why?")), over(view), ManualClock(), LIMITS))

@@ -207,7 +207,7 @@ def test_when_the_plan_needs_no_documents_then_none_are_searched(kind: QueryKind
     corpus = Corpus()
     corpus.add("pump.md", VALVE)
     planned = QueryPlanned(tenant="acme", query=Query(query_id="q", question="Hello"), kind=kind, variants=("Hello",))
-    found = list(retrieve(planned, corpus.embedder, corpus.store, corpus.heads, corpus.limits, ManualClock()))
+    found = list(retrieve(planned, corpus.serving, corpus.limits, ManualClock()))
     assert [(event.passages, event.usage) for event in found] == [((), ())]
 
 

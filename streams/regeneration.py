@@ -1,0 +1,50 @@
+"""The hops of one more index generation: from the redacted documents to its heads, and from those to its receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from processors.ingest.embed import remember
+from processors.ingest.index import fold
+from processors.ingest.regenerate import regenerate
+from processors.ingest.settle import settle
+from processors.ports import EmbeddingCache, Heads
+from schemas.envelope import Event
+from streams.hop import BatchLimits, Hop
+from streams.selection import Selected
+from topics.ingest import ACCESS_CHANGED, DOCUMENT_HEAD, DOCUMENT_INDEXED, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
+
+__all__ = ["VIEWS", "hops_of"]
+
+VIEWS: Final = frozenset({"embedding_cache", "heads"})
+"""What a builder follows."""
+
+# A replay must leave the process room for the questions that it answers beside it.
+_BATCH: Final = BatchLimits(records=64)
+
+
+def hops_of(generation: str) -> list[Selected]:
+    """What follows the log for a generation, each in a consumer group of its own: it begins with the oldest document.
+
+    >>> [selected.group for selected in hops_of("g2")]
+    ['headwater.generation.regenerate.g2.v1', 'headwater.generation.settle.g2.v1']
+    """
+    make = Hop(
+        (DOCUMENT_REDACTED, ACCESS_CHANGED),
+        regenerate,
+        (EMBEDDING_COMPUTED, DOCUMENT_HEAD, DOCUMENT_INDEXED),
+        limits=_BATCH,
+        committed=_take,
+        waits_for=tuple(sorted(VIEWS)),
+        called=f"regenerate.{generation}",
+    )
+    end = Hop((DOCUMENT_HEAD,), settle, (DOCUMENT_INDEXED,), waits_for=("heads",), called=f"settle.{generation}")
+    return [Selected("generation", (make,)), Selected("generation", (end,))]
+
+
+def _take(events: Iterable[Event], embedding_cache: EmbeddingCache, heads: Heads) -> None:
+    """What was just committed, before the log brings it."""
+    committed = list(events)
+    remember(committed, embedding_cache)
+    fold(committed, heads)

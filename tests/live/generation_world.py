@@ -1,0 +1,126 @@
+"""A broker, a registry and a folder for index generations: documents go in, questions are asked, over real Kafka."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.heads_view import MemoryHeads
+from adapters.host import SystemClock, SystemIds
+from adapters.memory import MemoryClaims
+from adapters.schema_registry import ConfluentSchemaIds
+from schemas.codec import Codec
+from schemas.documents import DocumentDeleted, DocumentHead, EmbeddingComputed
+from schemas.envelope import Event
+from schemas.queries import AnswerGiven, AnswerWithheld, Query, QueryAsked
+from streams.promotion import Operator
+from streams.publishing import Entrance, Publisher, Upload, document_changed
+from streams.reading import Reader
+from streams.selection import select
+from streams.settings import Settings
+from streams.worker import Worker
+from topics.answer import ANSWER_GIVEN, QUERY_ASKED
+from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_HEAD, EMBEDDING_COMPUTED
+
+TENANT = "acme"
+WITHIN_S = 30.0
+
+
+@dataclass
+class World:
+    """Everything that a test of generations needs; `settings` are those of its workers."""
+
+    settings: Settings
+    codec: Codec = field(init=False)
+    entrance: Entrance = field(init=False)
+    operator: Operator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.codec = Codec(ConfluentSchemaIds(self.settings.registry.url, True))
+        self.entrance = Entrance(SystemClock(), SystemIds(), "test")
+        self.operator = Operator(self.settings, self.codec, self.entrance)
+
+    @contextmanager
+    def worker(self, *steps: str) -> Iterator[Worker]:
+        """A worker in this process, stopped at the end; what it failed of is raised."""
+        worker = Worker(self.settings, select(steps or ("ingest", "answer")))
+        codes: list[int] = []
+        thread = threading.Thread(target=lambda: codes.append(worker.run()))
+        thread.start()
+        try:
+            assert worker.ready.wait(WITHIN_S), "the worker did not become ready"
+            yield worker
+        finally:
+            worker.stop.set()
+            thread.join(WITHIN_S)
+        assert codes == [0]
+
+    def publish(self, texts: dict[str, str | None], tenant: str = TENANT) -> None:
+        """Publishes documents; None deletes one."""
+        with Publisher(self.settings.kafka, self.codec, self.entrance) as publisher:
+            sent = [publisher.send(DOCUMENT_CHANGED, _event(name, text, tenant)) for name, text in texts.items()]
+            for one in sent:
+                publisher.wait(one)
+
+    def ask(self, question: str, tenant: str = TENANT) -> AnswerGiven | AnswerWithheld:
+        """The answer to a question, by the way of every question."""
+        query = Query(query_id=SystemIds().new(), question=question)
+        with Publisher(self.settings.kafka, self.codec, self.entrance) as publisher:
+            publisher.publish(QUERY_ASKED, QueryAsked(tenant=tenant, query=query))
+        until = time.monotonic() + WITHIN_S
+        while time.monotonic() < until:
+            for event in self.events(ANSWER_GIVEN.name):
+                if isinstance(event, AnswerGiven | AnswerWithheld) and event.answer_id == query.query_id:
+                    return event
+            time.sleep(0.05)
+        raise AssertionError(f"no answer to {question!r}")
+
+    def events(self, topic: str) -> list[Event]:
+        with Reader(self.settings.kafka, self.codec, SystemClock()) as reader:
+            return [reading.event for reading in reader.read(topic) if reading.event is not None]
+
+    def heads(self, generation: str) -> MemoryHeads:
+        """The heads of a generation as the log has them."""
+        view = MemoryHeads(generation)
+        for event in self.events(DOCUMENT_HEAD.name):
+            if isinstance(event, DocumentHead):
+                view.fold(event)
+        view.open()
+        return view
+
+    def computed(self) -> int:
+        """How many vectors were ever computed."""
+        return sum(isinstance(event, EmbeddingComputed) for event in self.events(EMBEDDING_COMPUTED.name))
+
+    def settled(self, generation: str, documents: int) -> None:
+        """Waits until a generation knows so many documents."""
+        until = time.monotonic() + WITHIN_S
+        while len(list(self.heads(generation).walk())) < documents:
+            assert time.monotonic() < until, f"generation {generation} did not get its documents"
+            time.sleep(0.1)
+
+
+def other(settings: Settings, *, max_tokens: int = 0, dimension: int = 0) -> Settings:
+    """Settings of another generation."""
+    chunking = {"max_tokens": max_tokens, "target_tokens": max_tokens // 2} if max_tokens else {}
+    return settings.model_copy(
+        update={
+            "chunking": settings.chunking.model_copy(update=chunking),
+            "embed": settings.embed.model_copy(update={"dimension": dimension} if dimension else {}),
+        }
+    )
+
+
+def folder_of(settings: Settings, generation: str) -> Path:
+    return settings.index.folder / generation
+
+
+def _event(document: str, text: str | None, tenant: str) -> Event:
+    if text is None:
+        return DocumentDeleted(tenant=tenant, document=document)
+    upload = Upload(tenant=tenant, document=document, body=text.encode(), media_type="text/markdown")
+    return document_changed(upload, MemoryClaims())
