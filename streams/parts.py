@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib import metadata
 from typing import Any
 
+from adapters.erasables import IndexObjects
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
@@ -27,6 +28,7 @@ from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.capture import SourceMapping
+from processors.ingest.erasing import Erasable
 from processors.ingest.formats import Formats
 from processors.ingest.redact import RedactionPolicy
 from processors.measure.prices import LOCAL_PRICES, Prices
@@ -35,7 +37,10 @@ from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
 from streams.cancellations import LONGEST_S, Cancelled
+from streams.erasing import BURIED, ClaimBodies, DeadLetters, Embeddings, TopicRecords
+from streams.erasure_log import ClusterErasureLog
 from streams.follow import Follower
+from streams.keyed_log import KeyedLog
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.settings import Settings
@@ -121,7 +126,9 @@ class Parts:
         if name == "cancellations":
             fold = self.port("cancellations").fold
             return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
-        return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
+        vectors = Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
+        vectors.dropped = self._drop_vector
+        return vectors
 
     def _fold_head(self) -> Callable[[Event], None]:
         heads = self.port("heads")
@@ -140,6 +147,10 @@ class Parts:
                 cache.put(event.model, event.text_hash, event.vector)
 
         return fold
+
+    def _drop_vector(self, key: str) -> None:
+        model, _, text_hash = key.rpartition("|")
+        self.port("embedding_cache").drop(model, text_hash)
 
     def _clock(self) -> SystemClock:
         return SystemClock()
@@ -164,6 +175,23 @@ class Parts:
 
     def _claims(self) -> FolderClaims:
         return FolderClaims(self.settings.claims_folder)
+
+    def _keyed_log(self) -> KeyedLog:
+        return KeyedLog(self.settings.kafka, self.codec, self.port("clock"))
+
+    def _erasables(self) -> tuple[Erasable, ...]:
+        """What forgets a document, in the order in which it does; a store that may hold something of one joins here."""
+        log = self.port("keyed_log")
+        return (
+            IndexObjects(self.port("generation"), self.port("store")),
+            ClaimBodies(log, self.port("claims")),
+            Embeddings(log, self.port("embedding_cache")),
+            *(TopicRecords(topic, log) for topic in BURIED),
+            DeadLetters(log),
+        )
+
+    def _erasure_log(self) -> ClusterErasureLog:
+        return ClusterErasureLog(self.settings, self.port("keyed_log"), self.port("clock"))
 
     def _embedding_cache(self) -> DictEmbeddingCache:
         return DictEmbeddingCache()

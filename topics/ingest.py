@@ -19,6 +19,8 @@ from schemas.documents import (
     DocumentParsed,
     DocumentRedacted,
     EmbeddingComputed,
+    ErasurePlanned,
+    ErasureRequested,
     IndexGeneration,
 )
 from topics.topic import Topic
@@ -91,6 +93,13 @@ DOCUMENT_INDEXED: Final = Topic[DocumentIndexed](
 )
 # Kept: a receipt of an erasure is evidence.
 DOCUMENT_ERASED: Final = Topic[DocumentErased]("rag.document.erased.v1", (DocumentErased,), by_document)
+# A wish and its inventory: names and ids, no text. Kept as long as an operator may ask what became of it.
+ERASURE_REQUESTED: Final = Topic[ErasureRequested](
+    "rag.erasure.requested.v1", (ErasureRequested,), by_document, retention=timedelta(days=30)
+)
+ERASURE_PLANNED: Final = Topic[ErasurePlanned](
+    "rag.erasure.planned.v1", (ErasurePlanned,), by_document, retention=timedelta(days=30)
+)
 INDEX_GENERATION: Final = Topic[IndexGeneration](
     "rag.index.generation.v1", (IndexGeneration,), by_corpus, cleanup="compact"
 )
@@ -106,5 +115,7 @@ INGEST_TOPICS: Final = (
     DOCUMENT_HEAD,
     DOCUMENT_INDEXED,
     DOCUMENT_ERASED,
+    ERASURE_REQUESTED,
+    ERASURE_PLANNED,
     INDEX_GENERATION,
 )
