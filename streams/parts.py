@@ -86,16 +86,21 @@ class Parts:
                 self._built[name] = build()
             return self._built[name]
 
+    def has(self, name: str) -> bool:
+        """Whether a port was asked for already."""
+        return name in self._built
+
     def followers(self, names: Iterable[str]) -> tuple[Follower, ...]:
         return tuple(self._followers[name] for name in sorted(names))
 
-    def open(self, names: set[str]) -> None:
-        """Follows the views of these names; heads open once caught up, and a damaged index is mended."""
+    def open(self, names: set[str], mending: bool = True) -> None:
+        """Follows the views of these names; heads open once caught up, and a damaged index is mended unless told not
+        to."""
         for name in sorted(names):
             self._followers[name] = self._follow(name)
             self._followers[name].start()
         if "heads" in names:
-            self._open_heads()
+            self._open_heads(mending)
 
     def close(self) -> None:
         for follower in self._followers.values():
@@ -104,11 +109,11 @@ class Parts:
             if hasattr(built, "close"):
                 built.close()
 
-    def _open_heads(self) -> None:
+    def _open_heads(self, mending: bool = True) -> None:
         heads = self.port("heads")
         self._followers["heads"].catch_up(self.settings.worker.start_s)
         heads.open()
-        if lost := missing(heads.walk(), self.port("store")):
+        if mending and (lost := missing(heads.walk(), self.port("store"))):
             mend(self, lost, self._newest_redacted())
 
     def _newest_redacted(self) -> list[DocumentRedacted]:

@@ -159,6 +159,14 @@ class Sources(Section):
     )
 
 
+class Audit(Section):
+    """The drift auditor: log of changes, heads and index compared again and again."""
+
+    every_s: float = Field(0.0, ge=0, description="How often the worker that holds the index looks, seconds; 0: never.")
+    grace_s: float = Field(60.0, ge=0, description="What differs for less than this long is on its way, seconds.")
+    repair: bool = Field(False, description="Repair what drifted; else only tell.")
+
+
 class Watch(Section):
     """Folders as sources."""
 
@@ -199,6 +207,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()
+    audit: Audit = Audit()
     watch: Watch = Watch()
     local: Local = Local()
     claims_folder: Path = Field(Path(".headwater/claims"), description="Bodies too large for the log, by their hash.")

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from streams.audit_service import audit_thread
 from streams.batches import BatchHop, HopPlan
 from streams.ensure import wait_for_topics
 from streams.keyed import KeyedHop
@@ -51,6 +52,8 @@ class Worker:
         threads = [threading.Thread(target=self._guarded, args=(runner,), name=runner.name) for runner in runners]
         for thread in threads:
             thread.start()
+        if auditing := audit_thread(self._parts, self.stop):
+            auditing.start()
         announcer = threading.Thread(target=self._announce, args=(runners,), daemon=True)
         announcer.start()
         try:

@@ -10,6 +10,7 @@ import typer
 
 from headwater.cli import (
     ask,
+    audit,
     config,
     demo,
     dlq,
@@ -48,6 +49,7 @@ PARTS: Final = (
     gateway,
     config,
     doctor,
+    audit,
     eval,
     render,
 )

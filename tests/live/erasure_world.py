@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from adapters.folder_claims import FolderClaims
@@ -22,12 +24,15 @@ from headwater.local.broker import BrokerSpec, KafkaBroker
 from headwater.local.parts import REGISTRY, OwnPart
 from headwater.local.ports import choose_port
 from schemas.codec import Codec
-from schemas.documents import DocumentDeleted, DocumentErased, DocumentHead, DocumentIndexed
+from schemas.documents import DocumentDeleted, DocumentErased, DocumentHead, DocumentIndexed, ErasureRequested
 from streams.ensure import ensure
+from streams.parts import Parts
 from streams.publishing import Entrance, Publisher, Upload, document_changed
 from streams.reading import Reader, Reading
+from streams.selection import select
 from streams.settings import Settings, child_environment, load
-from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_ERASED, DOCUMENT_HEAD, DOCUMENT_INDEXED
+from streams.worker import Worker
+from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_ERASED, DOCUMENT_HEAD, DOCUMENT_INDEXED, ERASURE_REQUESTED
 
 TENANT = "acme"
 # Cleaning begins within a quarter of a second, whatever the share of what is to be cleaned.
@@ -88,6 +93,31 @@ class World:
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         assert lines or done.returncode, done.stderr
         return done.returncode, lines
+
+    @contextmanager
+    def running(self) -> Iterator[Parts]:
+        """A worker in this process, whose ports a test may look into and damage."""
+        parts = Parts(self.settings)
+        worker = Worker(self.settings, select(("ingest",)), parts)
+        thread = threading.Thread(target=worker.run, name="worker")
+        thread.start()
+        try:
+            assert worker.ready.wait(60.0), "the worker did not become ready"
+            yield parts
+        finally:
+            worker.stop.set()
+            thread.join(40.0)
+
+    def erase(self, document: str) -> dict[str, tuple[int, int]]:
+        """Asks for an erasure and waits for the receipt: what each store removed and has left."""
+        before = len(self.receipts(document))
+        self.request(document)
+        receipt = until(lambda: self.receipts(document)[before:], "a receipt")[0]
+        return {store.store: (store.removed, store.left) for store in receipt.stores}
+
+    def request(self, document: str) -> None:
+        with Publisher(self.settings.kafka, self.codec, Entrance(SystemClock(), SystemIds(), "test")) as publisher:
+            publisher.publish(ERASURE_REQUESTED, ErasureRequested(tenant=TENANT, document=document, reason="test"))
 
     @contextmanager
     def worker(self, *steps: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -152,6 +182,15 @@ def until(holds: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s: {what}"
         time.sleep(0.1)
     return found
+
+
+@pytest.fixture(scope="session")
+def upkeep(
+    tmp_path_factory: pytest.TempPathFactory, cache_folder: Path, small_program: tuple[str, ...]
+) -> Iterator[World]:
+    """One world for every test of what keeps the stores in order."""
+    with world(tmp_path_factory.mktemp("upkeep"), cache_folder, small_program) as made:
+        yield made
 
 
 @contextmanager
