@@ -217,6 +217,19 @@ class DocumentErased(Event, frozen=True, kw_only=True):
     note: str = ""
 
 
+class RequestAccepted(Event, frozen=True, kw_only=True):
+    """A request with an idempotency key was taken over: what it was, and where its event stands.
+
+    `request` is derived from the key, so that the key itself, which a client chose, is kept nowhere.
+    """
+
+    request: str
+    digest: str
+    topic: str
+    partition: int
+    offset: int
+
+
 class ErasureRequested(Event, frozen=True, kw_only=True):
     """Somebody wants everything of a document gone, also from the logs; `reason` stands on the receipt.
 

@@ -176,7 +176,8 @@ class Parts:
         return all_formats()
 
     def _mapping(self) -> SourceMapping:
-        return SourceMapping(self.settings.sources.tables)
+        sources = self.settings.sources
+        return SourceMapping(sources.tables, sources.topics, self.codec.decode_foreign)
 
     def _claims(self) -> FolderClaims:
         return FolderClaims(self.settings.claims_folder)

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from processors.ingest.capture import TableMapping
+from processors.ingest.mapping import FieldMapping, TopicMapping
 from streams.errors import StreamsError
 
 
@@ -151,11 +152,28 @@ class Worker(Section):
     start_s: float = Field(60.0, description="How long a start may wait for the cluster, seconds.")
 
 
+class Hook(Section):
+    """A webhook: who signs it, and which fields of its JSON make a document."""
+
+    secret: str = Field(min_length=16, repr=False, description="Secret: signs each request by HMAC-SHA256.")
+    tolerance_s: float = Field(300.0, gt=0, description="How far a request's timestamp may be from now, seconds.")
+    mapping: FieldMapping
+
+
 class Sources(Section):
-    """Databases as sources, by Debezium's topics `cdc.<schema>.<table>`."""
+    """Databases as sources, by Debezium's topics `cdc.<schema>.<table>`; any other topics; webhooks."""
 
     tables: dict[str, TableMapping] = Field(
         default_factory=dict, description="Which columns make a document, by table name; other tables are ignored."
+    )
+    topics: dict[str, TopicMapping] = Field(
+        default_factory=dict, description="Which fields of a topic's records make a document, by topic name."
+    )
+    hooks: dict[str, Hook] = Field(
+        default_factory=dict, repr=False, description="Webhooks, by the name in POST /v1/hooks/NAME."
+    )
+    max_backlog: int = Field(
+        5_000, ge=1, description="Most documents published and not yet indexed; sources wait beyond, HTTP says 429."
     )
 
 

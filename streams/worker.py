@@ -28,6 +28,7 @@ from streams.pipeline import BoundHop, Origin, Pipeline
 from streams.retries import ErrorPolicy
 from streams.selection import Selected
 from streams.settings import Settings
+from streams.sources import with_sources
 
 _LOG = structlog.get_logger(__name__)
 
@@ -87,7 +88,7 @@ class Worker:
         parts, settings = self._parts, self.settings
         origin = Origin(parts.port("clock"), parts.version, settings.git_sha)
         policy = ErrorPolicy(attempts=settings.worker.attempts, cancelled=self.stop, hop=selected.group)
-        bound = [BoundHop(hop, parts.port) for hop in selected.hops]
+        bound = [BoundHop(with_sources(hop, settings.sources), parts.port) for hop in selected.hops]
         plan = HopPlan(
             group=selected.group,
             pipeline=Pipeline(bound, parts.codec, origin, policy),

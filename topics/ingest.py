@@ -22,6 +22,7 @@ from schemas.documents import (
     ErasurePlanned,
     ErasureRequested,
     IndexGeneration,
+    RequestAccepted,
 )
 from topics.topic import Topic
 
@@ -41,6 +42,10 @@ def by_text(event: EmbeddingComputed) -> str:
 
 def by_corpus(event: IndexGeneration) -> str:
     return event.corpus
+
+
+def by_request(event: RequestAccepted) -> str:
+    return event.request
 
 
 def by_row(event: SourceRecord) -> str:
@@ -100,6 +105,10 @@ ERASURE_REQUESTED: Final = Topic[ErasureRequested](
 ERASURE_PLANNED: Final = Topic[ErasurePlanned](
     "rag.erasure.planned.v1", (ErasurePlanned,), by_document, retention=timedelta(days=30)
 )
+# What a gateway must know again after a restart: a repeated request counts once for a day.
+REQUEST_ACCEPTED: Final = Topic[RequestAccepted](
+    "rag.request.accepted.v1", (RequestAccepted,), by_request, retention=timedelta(days=1), transactional=False
+)
 INDEX_GENERATION: Final = Topic[IndexGeneration](
     "rag.index.generation.v1", (IndexGeneration,), by_corpus, cleanup="compact"
 )
@@ -117,5 +126,6 @@ INGEST_TOPICS: Final = (
     DOCUMENT_ERASED,
     ERASURE_REQUESTED,
     ERASURE_PLANNED,
+    REQUEST_ACCEPTED,
     INDEX_GENERATION,
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
 from processors.contract import Reject
+from processors.ingest.mapping import TopicMapping
+from processors.ingest.topic_records import captured
 from schemas.changes import UNAVAILABLE, ChangeError, Row, RowChange, SourceRecord, read_change
 from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
 from schemas.envelope import Version
@@ -48,9 +50,11 @@ class TableMapping:
 
 @dataclass(frozen=True)
 class SourceMapping:
-    """The declared tables, by name. Rows of other tables are none of our business."""
+    """The declared tables and topics, by name; what stands elsewhere is none of our business. `avro` reads a value."""
 
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
+    topics: Mapping[str, TopicMapping] = field(default_factory=dict)
+    avro: Callable[[bytes], Any] = lambda _: None
 
 
 def capture(
@@ -60,6 +64,9 @@ def capture(
 
     The version is the source's position, then the record's offset: what Debezium repeats after a crash is older.
     """
+    if (declared := mapping.topics.get(record.topic)) is not None:
+        yield captured(record, declared, mapping.avro)
+        return
     try:
         change = read_change(record)
     except ChangeError as error:

@@ -34,6 +34,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("streams", "headwater.gateway", "headwater.cli.worker_page"),
     "psutil": ("headwater.local", "headwater.cli"),
     "watchfiles": ("adapters.folder_source",),
+    "fsspec": ("adapters.object_source",),
 }
 
 # The steps see no wire, no clock, no machine.

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,12 +166,11 @@ class World:
     def files_with(self, words: bytes, folder: Path) -> list[str]:
         """Files below a folder that hold some bytes as they are."""
         found = []
-        for path in folder.rglob("*"):
-            try:
-                if path.is_file() and words in path.read_bytes():
-                    found.append(str(path.relative_to(folder)))
-            except FileNotFoundError:
-                continue
+        # Unlike a glob, walking passes over folders that are removed meanwhile.
+        paths = [Path(where) / name for where, _, names in os.walk(folder) for name in names]
+        for path in paths:
+            with suppress(FileNotFoundError):
+                found += [str(path.relative_to(folder))] * (words in path.read_bytes())
         return found
 
 

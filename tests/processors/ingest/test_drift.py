@@ -102,7 +102,7 @@ def test_when_a_head_is_gone_then_what_is_left_of_it_is_garbage(line: Line) -> N
     left = list(line.store.walk())
     line.take(deleted(7))
     (found,) = against_index(heads(line), left)
-    assert (found.kind, len(found.evidence)) == ("garbage", 2)
+    assert (found.kind, len(found.evidence)) == ("garbage", 1)
 
 
 def test_when_a_difference_passes_or_changes_then_it_never_was_drift() -> None:
