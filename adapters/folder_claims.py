@@ -56,6 +56,23 @@ class FolderClaims:
             raise ClaimMissingError(f"wanted the body {uri!r}, found other bytes; publish the document again")
         return body
 
+    def holds(self, uri: str) -> bool:
+        """Whether a body is there. A URI that is none of ours names nothing."""
+        name = uri.removeprefix(_SCHEME)
+        try:
+            return uri.startswith(_SCHEME) and _is_hash(name) and self._path(name).exists()
+        except OSError as error:
+            raise UnavailableError(f"wanted to look for {uri!r} in {str(self._folder)!r}, got {error}") from error
+
+    def drop(self, uri: str) -> None:
+        """Removes a body for good; one that is not there is no error."""
+        if not self.holds(uri):
+            return
+        try:
+            self._path(uri.removeprefix(_SCHEME)).unlink(missing_ok=True)
+        except OSError as error:
+            raise UnavailableError(f"wanted to remove {uri!r} from {str(self._folder)!r}, got {error}") from error
+
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
 

@@ -57,6 +57,10 @@ class Found:
     def media_type(self) -> str:
         return media_type_of(self.document)
 
+    @property
+    def uri(self) -> str:
+        return self.path.as_uri()
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -98,6 +102,7 @@ class FolderSource:
         if not folder.is_dir():
             raise FolderMissingError(f"wanted a folder to watch, got {str(folder)!r}; give one that exists")
         self.root = folder.resolve()
+        self.trusts_empty = True
         self._max_file_bytes = max_file_bytes
         self._patterns = patterns
 

@@ -6,6 +6,7 @@ hold the same objects whatever happened before.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -139,6 +140,20 @@ class LocalIndex:
         """Whether nothing is held: a new folder, or one that was removed and is to be rebuilt from the log."""
         return len(self._shelves) == 0
 
+    def purge(self) -> None:
+        """Writes the log anew without what was removed, so that the folder holds none of its text any more.
+
+        Raises IndexUnavailableError where that can't be done now.
+        """
+        with self._writing:
+            self._require_open()
+            try:
+                self._rewrite()
+            except OSError as error:
+                raise IndexUnavailableError(
+                    f"wanted to write the log of {str(self._folder)!r} anew, got {error}; make room"
+                ) from error
+
     def close(self) -> None:
         """Gives the folder to the next process."""
         with self._writing:
@@ -193,16 +208,16 @@ class LocalIndex:
 
     def _compact(self) -> None:
         """Rewrites the log once more than half of what it tells is void; what can't be done now is tried later."""
-        held = len(self._shelves)
-        if self._shelves.operations < max(self._compact_at, 2 * held):
+        if self._shelves.operations < max(self._compact_at, 2 * len(self._shelves)):
             return
         self._compact_at = self._shelves.operations + self._compact_from
+        with contextlib.suppress(OSError):
+            self._rewrite()
+
+    def _rewrite(self) -> None:
         living = sorted(self._shelves.entries(), key=lambda entry: entry.seq)
-        try:
-            self._log.rewrite([*(Written(entry.seq, entry.whole()) for entry in living), Opened(self._seq)])
-        except OSError:
-            return
-        self._shelves.operations, self._compact_at = held, self._compact_from
+        self._log.rewrite([*(Written(entry.seq, entry.whole()) for entry in living), Opened(self._seq)])
+        self._shelves.operations, self._compact_at = len(self._shelves), self._compact_from
 
     def _require_open(self) -> None:
         if self._closed:

@@ -170,6 +170,14 @@ class MemoryClaims:
             raise ClaimMissingError(f"wanted the body {uri!r} with hash {sha256!r}, found none; publish it again")
         return body
 
+    def holds(self, uri: str) -> bool:
+        """Whether a body is there."""
+        return uri in self._bodies
+
+    def drop(self, uri: str) -> None:
+        """Forgets a body."""
+        self._bodies.pop(uri, None)
+
 
 class DictEmbeddingCache:
     """The EmbeddingCache port in memory: the vectors used last, up to a number of them. Safe for threads."""
@@ -197,6 +205,11 @@ class DictEmbeddingCache:
             self._held.move_to_end((model, text_hash))
             while len(self._held) > self._room:
                 self._held.popitem(last=False)
+
+    def drop(self, model: str, text_hash: str) -> None:
+        """Forgets a vector."""
+        with self._lock:
+            self._held.pop((model, text_hash), None)
 
 
 class OverlapRanker:

@@ -63,11 +63,16 @@ class Embedder(Protocol):
 
 
 class EmbeddingCache(Protocol):
-    """Vectors already computed, by model and SHA-256 of the text. A cache, never the truth: a miss only costs."""
+    """Vectors already computed, by model and SHA-256 of the text. A cache, never the truth: a miss only costs.
+
+    `drop` forgets one; one that is not there is no error.
+    """
 
     def get(self, model: str, text_hash: str) -> bytes | None: ...
 
     def put(self, model: str, text_hash: str, vector: bytes) -> None: ...
+
+    def drop(self, model: str, text_hash: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -225,8 +230,15 @@ class Judge(Protocol):
 
 
 class Claims(Protocol):
-    """Bodies kept outside the log: stores one, fetches one. Raises ClaimMissingError."""
+    """Bodies kept outside the log: stores one, fetches one, drops one for good. Raises ClaimMissingError.
+
+    `drop` of a body that is not there is no error; `holds` says whether one is.
+    """
 
     def put(self, body: bytes) -> str: ...
 
     def get(self, uri: str, sha256: str) -> bytes: ...
+
+    def holds(self, uri: str) -> bool: ...
+
+    def drop(self, uri: str) -> None: ...

@@ -74,6 +74,7 @@ class Codec:
         self._registry = registry
         self._writers: dict[tuple[str, Events], dict[type[Event], tuple[bytes, Schema]]] = {}
         self._ours: dict[Events, tuple[_Branch, ...]] = {}
+        self._foreign: dict[int, Schema] = {}
         self._readers: dict[tuple[int, Events], tuple[_Branch, ...]] = {}
 
     def register(self, subject: str, events: Events) -> int:
@@ -127,6 +128,21 @@ class Codec:
                 f"wanted one {branch.name}, got one and {len(data) - source.tell()} bytes more (schema {schema_id})"
             )
         return event
+
+    def decode_foreign(self, data: bytes) -> Any:
+        """The record in a value that somebody else framed and wrote, as plain values by field name.
+
+        Raises UndecodableError for bytes that are none, and what the registry raises.
+        """
+        if len(data) <= FRAME.size or data[0] != MAGIC:
+            raise UndecodableError(f"wanted a record framed with 0x00 and a schema id, got {data[:8]!r}")
+        _, schema_id = FRAME.unpack_from(data)
+        if schema_id not in self._foreign:
+            self._foreign[schema_id] = fastavro.parse_schema(json.loads(self._registry.schema_of(schema_id)))
+        try:
+            return fastavro.schemaless_reader(BytesIO(data[FRAME.size :]), self._foreign[schema_id], None)
+        except Exception as error:
+            raise UndecodableError(f"wanted a record of schema {schema_id}, got other bytes: {error}") from error
 
     def _branches(self, events: Events) -> tuple[_Branch, ...]:
         if events not in self._ours:

@@ -205,11 +205,62 @@ class StoreErasure(Value, frozen=True, kw_only=True):
 
 
 class DocumentErased(Event, frozen=True, kw_only=True):
-    """The receipt of an erasure, store by store, and by when the logs have forgotten."""
+    """The receipt of an erasure, store by store, and by when the logs have forgotten.
+
+    `forgotten_by` is 0 where a log gives no such bound; `note` then names it. `request` is the event id of the request.
+    """
 
     document: str
     stores: tuple[StoreErasure, ...]
     forgotten_by: Micros
+    request: str = ""
+    reason: str = ""
+    note: str = ""
+
+
+class RequestAccepted(Event, frozen=True, kw_only=True):
+    """A request with an idempotency key was taken over: what it was, and where its event stands.
+
+    `request` is derived from the key, so that the key itself, which a client chose, is kept nowhere.
+    """
+
+    request: str
+    digest: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class ErasureRequested(Event, frozen=True, kw_only=True):
+    """Somebody wants everything of a document gone, also from the logs; `reason` stands on the receipt.
+
+    `request` names the request that this one repeats, where a change of the source outran its delete.
+    """
+
+    document: str
+    reason: str = ""
+    request: str = ""
+
+
+class StorePlan(Value, frozen=True, kw_only=True):
+    """What one store held of a document before its erasure, by the store's own names: ids, hashes, offsets; no text."""
+
+    store: str
+    things: tuple[str, ...]
+
+
+class ErasurePlanned(Event, frozen=True, kw_only=True):
+    """What there was of a document before anything was removed, so that a crash in between changes no receipt.
+
+    `deleted` says that a delete was published with this plan: the head that follows is newer than `after`.
+    """
+
+    document: str
+    request: str
+    reason: str
+    stores: tuple[StorePlan, ...]
+    deleted: bool
+    after: Version
 
 
 class IndexGeneration(Event, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ __all__ = [
     "declarations",
     "ensure",
     "ensure_source_topics",
+    "topic_configs",
     "wait_for_topics",
 ]
 
@@ -45,6 +46,10 @@ _WAITING_KEPT: Final = timedelta(days=90)
 # A reader of heads that is behind must still see each of them, or it misses what a head took out of the index.
 _HEADS_UNCOMPACTED: Final = timedelta(hours=1)
 _FOREVER: Final = "-1"
+# What is covered by a tombstone, or too old, lies in a log for at most this much longer: receipts of erasures say so.
+_FORGOTTEN_WITHIN: Final = timedelta(days=1)
+# Longer than any replay takes: who reads a topic from its beginning must meet the delete of what it met before.
+_TOMBSTONES_KEPT: Final = timedelta(days=7)
 
 _TOO_MANY_IN_ONE: Final = 100
 # A stack starts its worker beside its broker: soon enough to be felt as at once.
@@ -134,6 +139,11 @@ def ensure_source_topics(settings: Settings, names: Iterable[str]) -> list[str]:
     return missing
 
 
+def topic_configs(kafka: Kafka, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The settings that topics have on the cluster, by name. Raises ClusterUnavailableError."""
+    return _Cluster(kafka).configs(list(names))
+
+
 def wait_for_topics(settings: Settings, timeout_s: float, stop: threading.Event, clock: Clock) -> None:
     """Waits until the cluster answers and has every declared topic. Use it where a worker starts before its stack.
 
@@ -159,6 +169,11 @@ def _declare(topic: AnyTopic, kafka: Kafka) -> Declaration:
     config: dict[str, str] = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(MAX_BATCH_BYTES)}
     if topic.cleanup == "delete":
         config["retention.ms"] = _millis(topic.retention) if topic.retention else _FOREVER
+    if topic.cleanup == "compact":
+        config["max.compaction.lag.ms"] = _millis(_FORGOTTEN_WITHIN)
+        config["delete.retention.ms"] = _millis(_TOMBSTONES_KEPT)
+    elif topic.retention:
+        config["segment.ms"] = _millis(min(topic.retention, _FORGOTTEN_WITHIN))
     if topic is DOCUMENT_HEAD:
         config["min.compaction.lag.ms"] = _millis(_HEADS_UNCOMPACTED)
     return Declaration(topic.name, kafka.partitions, kafka.replication, config)

@@ -38,7 +38,7 @@ class Follower:
 
     `catch_up` waits until everything that was committed when it was called is folded: call it after an assignment, when
     the group's offsets are known to be stable, and the view holds all that a predecessor committed. With `since_s` only
-    what is younger is read: for a view of what passes.
+    what is younger is read: for a view of what passes. `dropped` hears the keys of tombstones.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Follower:
         since_s: float | None = None,
     ) -> None:
         self.topic = topic
+        self.dropped: Callable[[str], None] = lambda _: None
         self._since_s = since_s
         self._fold = fold
         self._codec = codec
@@ -162,8 +163,9 @@ class Follower:
             if error.code() == KafkaError._PARTITION_EOF:
                 return message.partition(), message.offset()
             return None
-        event = self._event(message)
-        if event is not None:
+        if message.value() is None:
+            self.dropped((message.key() or b"").decode(errors="replace"))
+        elif (event := self._event(message)) is not None:
             self._fold(event)
         return message.partition(), message.offset() + 1
 

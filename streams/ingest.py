@@ -7,10 +7,12 @@ from typing import Final
 from processors.ingest.capture import capture
 from processors.ingest.chunk import chunk
 from processors.ingest.embed import embed, remember
+from processors.ingest.erase import erase
 from processors.ingest.index import fold, index
 from processors.ingest.parse import parse
 from processors.ingest.redact import redact
 from processors.ingest.settle import settle
+from processors.ingest.survey import survey
 from streams.hop import BatchLimits, Hop, Journey
 from streams.metrics import observe_freshness
 from topics.ingest import (
@@ -18,16 +20,22 @@ from topics.ingest import (
     CHUNK_CREATED,
     CHUNK_EMBEDDED,
     DOCUMENT_CHANGED,
+    DOCUMENT_ERASED,
     DOCUMENT_HEAD,
     DOCUMENT_INDEXED,
     DOCUMENT_PARSED,
     DOCUMENT_REDACTED,
     EMBEDDING_COMPUTED,
+    ERASURE_PLANNED,
+    ERASURE_REQUESTED,
     SOURCE_CHANGES,
 )
 
 # A forward pass takes a hundredth of a second per text: more in one batch would only make the first of them wait.
 EMBED_BATCH: Final = BatchLimits(records=256)
+
+# Each erasure reads whole topics: a batch must end before anybody thinks that it hangs.
+FEW: Final = BatchLimits(records=10)
 
 INGEST: Final = Journey(
     "ingest",
@@ -59,6 +67,10 @@ INGEST: Final = Journey(
         ),
         # the view, then what nobody lists any more, then the receipt
         Hop((DOCUMENT_HEAD,), settle, (DOCUMENT_INDEXED,), committed=observe_freshness, waits_for=("heads",)),
+        # what there is of a document to be erased, before anything is removed; its delete goes the way of every change
+        Hop((ERASURE_REQUESTED,), survey, (DOCUMENT_CHANGED, ERASURE_PLANNED), limits=FEW, waits_for=("heads",)),
+        # every store emptied and read back, then the receipt
+        Hop((ERASURE_PLANNED,), erase, (DOCUMENT_ERASED, ERASURE_REQUESTED), limits=FEW, waits_for=("heads",)),
     ],
     # One transaction instead of five between a change and its head; every topic between them is written all the same.
     fused=[("parse", "redact", "chunk", "embed", "index")],

@@ -1,4 +1,4 @@
-"""A folder mirrored on the topic of changes: what is new or changed is published, what is gone is deleted there too.
+"""A folder, or a store of objects, mirrored on the topic of changes: what changed is published, what is gone deleted.
 
 What was published is read back from the topic, so that nothing is kept beside the log: files that were deleted while
 nobody watched are noticed, files that did not change are not sent again.
@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from adapters.errors import UnavailableError
 from adapters.folder_source import FileGoneError, FolderSource, Found, Refused
+from adapters.object_source import FoundObject, ObjectSource
 from processors.ports import Claims
 from schemas.documents import DocumentChanged, DocumentDeleted
 from schemas.failures import REASON, STEP
@@ -29,6 +30,9 @@ __all__ = ["STEP_NAME", "Change", "FolderMirror", "Known", "read_known"]
 STEP_NAME: Final = "watch"
 FOLDER: Final = "folder"
 """The property that says from which folder a document came: only that folder's mirror deletes it."""
+
+STATE: Final = "state"
+"""The property that says what a store of objects told of its content: size, and ETag or time."""
 
 # Enough to keep the brokers busy, few enough to look at again when they went away.
 _AT_ONCE: Final = 200
@@ -54,9 +58,13 @@ Planned = tuple[Change, Send | None]
 
 @dataclass
 class Known:
-    """What the log holds of this folder: the hash of each document, the reason of each refusal."""
+    """What the log holds of this folder: the hash of each document, the reason of each refusal.
+
+    `states` are those that a store of objects gave, so that what did not change need not be read again.
+    """
 
     hashes: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
 
 
@@ -68,29 +76,34 @@ def read_known(reader: Reader, tenant: str, folder: str) -> Known:
     noted = [note for reading in reader.read_each(parts) if (note := _note(reading, folder)) is not None]
     known = Known()
     # By time: a file that was refused may have been taken since, and the other way round.
-    for _, document, digest, reason in sorted(noted):
+    for _, document, digest, reason, state in sorted(noted):
         if reason:
             known.refusals[document] = reason
             continue
         known.refusals.pop(document, None)
         known.hashes.pop(document, None)
+        known.states.pop(document, None)
         if digest:
             known.hashes[document] = digest
+        if digest and state:
+            known.states[document] = state
     return known
 
 
-def _note(reading: Reading, folder: str) -> tuple[int, str, str, str] | None:
-    """What a record says of a folder: when, of which document, its hash or why it was refused; both empty for gone."""
+def _note(reading: Reading, folder: str) -> tuple[int, str, str, str, str] | None:
+    """What a record says of a folder: when, of which document, its hash or why it was refused (both empty for gone),
+    and the state it had."""
     event = reading.event
     if not isinstance(event, DocumentChanged | DocumentDeleted):
         return None
     mine = isinstance(event, DocumentChanged) and event.properties.get(FOLDER) == folder
     digest = event.properties.get("sha256", "") if isinstance(event, DocumentChanged) and mine else ""
     if reading.topic == DOCUMENT_CHANGED.name:
-        return reading.at, event.document, digest, ""
+        state = event.properties.get(STATE, "") if isinstance(event, DocumentChanged) and mine else ""
+        return reading.at, event.document, digest, "", state
     if not mine or names.value(reading.headers, STEP) != STEP_NAME.encode():
         return None
-    return reading.at, event.document, "", (names.value(reading.headers, REASON) or b"").decode()
+    return reading.at, event.document, "", (names.value(reading.headers, REASON) or b"").decode(), ""
 
 
 class FolderMirror:
@@ -103,13 +116,16 @@ class FolderMirror:
     While Kafka is away a file is not lost: what could not be sent is in `pending`, to be synced again.
     """
 
-    def __init__(self, source: FolderSource, publisher: Publisher, claims: Claims, tenant: str, known: Known) -> None:
+    def __init__(
+        self, source: FolderSource | ObjectSource, publisher: Publisher, claims: Claims, tenant: str, known: Known
+    ) -> None:
         self._source = source
         self._publisher = publisher
         self._claims = claims
         self._tenant = tenant
         self._known = known
-        self._states: dict[str, tuple[int, int]] = {}
+        self._states: dict[str, object] = dict(known.states)
+        self.pace: Callable[[], None] = lambda: None
         self.pending: set[str] = set()
         self.problem = ""
 
@@ -122,11 +138,16 @@ class FolderMirror:
         wanted = {*below, *self.pending}
         self.pending = set()
         batch: list[Planned] = []
-        for step in self._differences({""} if "" in wanted else wanted):
-            batch.append(step)
-            if len(batch) >= _AT_ONCE:
-                yield from self._carry_out(batch)
-                batch = []
+        try:
+            for step in self._differences({""} if "" in wanted else wanted):
+                batch.append(step)
+                if len(batch) >= _AT_ONCE:
+                    yield from self._carry_out(batch)
+                    batch = []
+        except UnavailableError as error:
+            # What could not be listed or read to its end says nothing about what is gone.
+            self.problem = str(error)
+            self.pending.add("")
         yield from self._carry_out(batch)
 
     def _differences(self, below: set[str]) -> Iterator[Planned]:
@@ -136,15 +157,20 @@ class FolderMirror:
                 if file.document not in seen:
                     seen.add(file.document)
                     yield self._refused(file) if isinstance(file, Refused) else self._found(file)
+        if self._known.hashes and "" in below and not seen and not self._source.trusts_empty:
+            raise UnavailableError(
+                f"listing {self._source.root!r}: it is empty, and {len(self._known.hashes)} documents came from there; "
+                "if they are to be deleted, say --allow-empty"
+            )
         for document in sorted(self._known.hashes):
             if document not in seen and any(_is_below(document, relative) for relative in below):
                 yield self._gone(document)
 
-    def _found(self, file: Found) -> Planned:
+    def _found(self, file: Found | FoundObject) -> Planned:
         if self._states.get(file.document) == file.state:
             return Change("unchanged", file.document), None
         try:
-            body = self._source.read(file)
+            body = self._source.read(file)  # type: ignore[arg-type]  # what a source found, it reads
         except FileGoneError as error:
             _log.info("%s", error)
             return self._gone(file.document)
@@ -157,8 +183,8 @@ class FolderMirror:
             document=file.document,
             body=body,
             media_type=file.media_type,
-            source_uri=file.path.as_uri(),
-            properties=self._properties(),
+            source_uri=file.uri,
+            properties=self._properties(file),
         )
         return Change("published", file.document), lambda: self._send(document_changed(upload, self._claims), digest)
 
@@ -199,6 +225,8 @@ class FolderMirror:
         under_way: list[tuple[Change, Future[Published] | None]] = []
         for change, send in batch:
             try:
+                if send:
+                    self.pace()
                 under_way.append((change, send() if send else None))
             except (StreamsError, UnavailableError) as error:
                 self._look_again(change, error)
@@ -221,8 +249,9 @@ class FolderMirror:
         if change.action == "published":
             self._known.hashes.pop(change.document, None)
 
-    def _properties(self) -> dict[str, str]:
-        return {FOLDER: str(self._source.root)}
+    def _properties(self, file: Found | FoundObject | None = None) -> dict[str, str]:
+        state = {STATE: file.state} if isinstance(file, FoundObject) else {}
+        return {FOLDER: str(self._source.root), **state}
 
 
 def _is_below(document: str, relative: str) -> bool:

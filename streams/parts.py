@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib import metadata
 from typing import Any
 
+from adapters.erasables import IndexObjects
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
@@ -28,6 +29,7 @@ from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.capture import SourceMapping
+from processors.ingest.erasing import Erasable
 from processors.ingest.formats import Formats
 from processors.ingest.generations import Identity
 from processors.ingest.redact import RedactionPolicy
@@ -39,9 +41,12 @@ from schemas.documents import DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
+from streams.erasing import BURIED, ClaimBodies, DeadLetters, Embeddings, TopicRecords
+from streams.erasure_log import ClusterErasureLog
 from streams.follow import Follower
 from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
+from streams.keyed_log import KeyedLog
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.settings import Settings
@@ -87,18 +92,23 @@ class Parts:
                 self._built[name] = build()
             return self._built[name]
 
+    def has(self, name: str) -> bool:
+        """Whether a port was asked for already."""
+        return name in self._built
+
     def followers(self, names: Iterable[str]) -> tuple[Follower, ...]:
         return tuple(self._followers[name] for name in sorted(names))
 
-    def open(self, names: set[str]) -> None:
-        """Follows the views of these names; heads open once caught up, and a damaged index is mended."""
+    def open(self, names: set[str], mending: bool = True) -> None:
+        """Follows the views of these names; heads open once caught up, and a damaged index is mended unless told not
+        to."""
         if "serving" in names and self.follow_generations().own_lives:
             names = names | {"heads"}
         for name in sorted(names - self._followers.keys()):
             self._followers[name] = self._follow(name)
             self._followers[name].start()
         if "heads" in names:
-            self._open_heads()
+            self._open_heads(mending)
         if "serving" in names:
             self.port("serving").open()
 
@@ -118,9 +128,9 @@ class Parts:
             if hasattr(built, "close"):
                 built.close()
 
-    def _open_heads(self) -> None:
+    def _open_heads(self, mending: bool = True) -> None:
         self._followers["heads"].catch_up(self.settings.worker.start_s)
-        if lost := missing(self.port("heads").walk(), self.port("store")):
+        if mending and (lost := missing(self.port("heads").walk(), self.port("store"))):
             mend(self, lost, self._newest_redacted())
 
     def _newest_redacted(self) -> list[DocumentRedacted]:
@@ -140,7 +150,9 @@ class Parts:
             return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
         if name == "serving":
             return Follower(INDEX_GENERATION, self.port("serving").fold, self.codec, kafka, clock)
-        return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
+        vectors = Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
+        vectors.dropped = self._drop_vector
+        return vectors
 
     def _fold_vector(self) -> Callable[[Event], None]:
         cache, model = self.port("embedding_cache"), self.port("embedder").model
@@ -150,6 +162,10 @@ class Parts:
                 cache.put(event.model, event.text_hash, event.vector)
 
         return fold
+
+    def _drop_vector(self, key: str) -> None:
+        model, _, text_hash = key.rpartition("|")
+        self.port("embedding_cache").drop(model, text_hash)
 
     def _clock(self) -> SystemClock:
         return SystemClock()
@@ -197,13 +213,31 @@ class Parts:
         return all_formats()
 
     def _mapping(self) -> SourceMapping:
-        return SourceMapping(self.settings.sources.tables)
+        sources = self.settings.sources
+        return SourceMapping(sources.tables, sources.topics, self.codec.decode_foreign)
 
     def _heads_of(self) -> Callable[[str], list[DocumentHead]]:
         return committed_heads(self.settings.kafka, self.codec, self.port("clock"), self.port("generation"))
 
     def _claims(self) -> FolderClaims:
         return FolderClaims(self.settings.claims_folder)
+
+    def _keyed_log(self) -> KeyedLog:
+        return KeyedLog(self.settings.kafka, self.codec, self.port("clock"))
+
+    def _erasables(self) -> tuple[Erasable, ...]:
+        """What forgets a document, in the order in which it does; a store that may hold something of one joins here."""
+        log = self.port("keyed_log")
+        return (
+            IndexObjects(self.port("generation"), self.port("store")),
+            ClaimBodies(log, self.port("claims")),
+            Embeddings(log, self.port("embedding_cache")),
+            *(TopicRecords(topic, log) for topic in BURIED),
+            DeadLetters(log),
+        )
+
+    def _erasure_log(self) -> ClusterErasureLog:
+        return ClusterErasureLog(self.settings, self.port("keyed_log"), self.port("clock"))
 
     def _embedding_cache(self) -> DictEmbeddingCache:
         return DictEmbeddingCache()

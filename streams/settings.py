@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from processors.ingest.capture import TableMapping
 from processors.ingest.joins import JoinMapping
+from processors.ingest.mapping import FieldMapping, TopicMapping
 from streams.errors import StreamsError
 
 
@@ -174,8 +175,16 @@ class Worker(Section):
     start_s: float = Field(60.0, description="How long a start may wait for the cluster, seconds.")
 
 
+class Hook(Section):
+    """A webhook: who signs it, and which fields of its JSON make a document."""
+
+    secret: str = Field(min_length=16, repr=False, description="Secret: signs each request by HMAC-SHA256.")
+    tolerance_s: float = Field(300.0, gt=0, description="How far a request's timestamp may be from now, seconds.")
+    mapping: FieldMapping
+
+
 class Sources(Section):
-    """Databases as sources, by Debezium's topics `cdc.<schema>.<table>`."""
+    """Databases as sources, by Debezium's topics `cdc.<schema>.<table>`; any other topics; webhooks."""
 
     tables: dict[str, TableMapping] = Field(
         default_factory=dict, description="Which columns make a document, by table name; other tables are ignored."
@@ -190,6 +199,23 @@ class Sources(Section):
         description="Secret: the password of database sources; Kafka Connect needs it in its own environment.",
         json_schema_extra={"secret": True},
     )
+    topics: dict[str, TopicMapping] = Field(
+        default_factory=dict, description="Which fields of a topic's records make a document, by topic name."
+    )
+    hooks: dict[str, Hook] = Field(
+        default_factory=dict, repr=False, description="Webhooks, by the name in POST /v1/hooks/NAME."
+    )
+    max_backlog: int = Field(
+        5_000, ge=1, description="Most documents published and not yet indexed; sources wait beyond, HTTP says 429."
+    )
+
+
+class Audit(Section):
+    """The drift auditor: log of changes, heads and index compared again and again."""
+
+    every_s: float = Field(0.0, ge=0, description="How often the worker that holds the index looks, seconds; 0: never.")
+    grace_s: float = Field(60.0, ge=0, description="What differs for less than this long is on its way, seconds.")
+    repair: bool = Field(False, description="Repair what drifted; else only tell.")
 
 
 class Watch(Section):
@@ -233,6 +259,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()
+    audit: Audit = Audit()
     watch: Watch = Watch()
     local: Local = Local()
     claims_folder: Path = Field(Path(".headwater/claims"), description="Bodies too large for the log, by their hash.")

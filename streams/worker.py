@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import structlog
 
+from streams.audit_service import audit_thread
 from streams.batches import BatchHop, HopPlan
 from streams.ensure import wait_for_topics
 from streams.generation_keeper import Builds, GenerationKeeper, Runner
@@ -30,6 +31,7 @@ from streams.pipeline import BoundHop, Origin, Pipeline
 from streams.retries import ErrorPolicy
 from streams.selection import Selected
 from streams.settings import Settings
+from streams.sources import with_sources
 
 _LOG = structlog.get_logger(__name__)
 
@@ -67,6 +69,8 @@ class Worker:
         threads = [threading.Thread(target=self._guarded, args=(runner,), name=runner.name) for runner in runners]
         for thread in threads:
             thread.start()
+        if auditing := audit_thread(self._parts, self.stop):
+            auditing.start()
         announcer = threading.Thread(target=self._announce, args=(runners,), daemon=True)
         announcer.start()
         try:
@@ -110,7 +114,7 @@ class Worker:
         settings = self.settings
         origin = Origin(parts.port("clock"), parts.version, settings.git_sha)
         policy = ErrorPolicy(attempts=settings.worker.attempts, cancelled=self.stop, hop=selected.group)
-        bound = [BoundHop(hop, parts.port) for hop in selected.hops]
+        bound = [BoundHop(with_sources(hop, settings.sources), parts.port) for hop in selected.hops]
         plan = HopPlan(
             group=selected.group,
             pipeline=Pipeline(bound, parts.codec, origin, policy),

@@ -19,8 +19,11 @@ from schemas.documents import (
     DocumentParsed,
     DocumentRedacted,
     EmbeddingComputed,
+    ErasurePlanned,
+    ErasureRequested,
     GenerationRegistered,
     IndexGeneration,
+    RequestAccepted,
 )
 from topics.topic import Topic
 
@@ -45,6 +48,10 @@ def by_corpus(event: IndexGeneration | GenerationRegistered) -> str:
 def by_registration(event: IndexGeneration | GenerationRegistered) -> str:
     """What serves a corpus has the corpus as its key, each generation of it a key of its own."""
     return f"{event.corpus}|{event.generation}" if isinstance(event, GenerationRegistered) else event.corpus
+
+
+def by_request(event: RequestAccepted) -> str:
+    return event.request
 
 
 def by_row(event: SourceRecord) -> str:
@@ -97,6 +104,17 @@ DOCUMENT_INDEXED: Final = Topic[DocumentIndexed](
 )
 # Kept: a receipt of an erasure is evidence.
 DOCUMENT_ERASED: Final = Topic[DocumentErased]("rag.document.erased.v1", (DocumentErased,), by_document)
+# A wish and its inventory: names and ids, no text. Kept as long as an operator may ask what became of it.
+ERASURE_REQUESTED: Final = Topic[ErasureRequested](
+    "rag.erasure.requested.v1", (ErasureRequested,), by_document, retention=timedelta(days=30)
+)
+ERASURE_PLANNED: Final = Topic[ErasurePlanned](
+    "rag.erasure.planned.v1", (ErasurePlanned,), by_document, retention=timedelta(days=30)
+)
+# What a gateway must know again after a restart: a repeated request counts once for a day.
+REQUEST_ACCEPTED: Final = Topic[RequestAccepted](
+    "rag.request.accepted.v1", (RequestAccepted,), by_request, retention=timedelta(days=1), transactional=False
+)
 # Compacted: the generations there are, and which of them serves. One partition per corpus: their order counts.
 INDEX_GENERATION: Final = Topic[IndexGeneration | GenerationRegistered](
     "rag.index.generation.v1",
@@ -117,5 +135,8 @@ INGEST_TOPICS: Final = (
     DOCUMENT_HEAD,
     DOCUMENT_INDEXED,
     DOCUMENT_ERASED,
+    ERASURE_REQUESTED,
+    ERASURE_PLANNED,
+    REQUEST_ACCEPTED,
     INDEX_GENERATION,
 )

@@ -11,10 +11,12 @@ import typer
 from headwater.cli import (
     access,
     ask,
+    audit,
     config,
     demo,
     dlq,
     doctor,
+    erase,
     eval,
     gateway,
     index,
@@ -40,6 +42,7 @@ PARTS: Final = (
     ask,
     publish,
     access,
+    erase,
     watch,
     source,
     tail,
@@ -52,6 +55,7 @@ PARTS: Final = (
     gateway,
     config,
     doctor,
+    audit,
     eval,
     render,
 )

@@ -1,4 +1,4 @@
-"""`headwater watch DIR`: a folder as a source; new, changed, renamed and deleted files are followed."""
+"""`headwater watch DIR|URL`: a folder or a store of objects as a source; what is new, changed or gone is followed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from headwater.cli.reaching import Tenant, ToKafka, codec_for, entrance_for, rea
 
 if TYPE_CHECKING:
     from adapters.folder_source import FolderSource
+    from adapters.object_source import ObjectSource
     from streams.mirror import Change, FolderMirror
     from streams.settings import Settings
 
@@ -39,27 +40,32 @@ def register(app: typer.Typer) -> None:
 class WatchOptions(ToKafka):
     """What `watch` can be told."""
 
-    folder: Annotated[Path, typer.Argument(help="Its files become documents, named by their paths in it.")]
+    folder: Annotated[
+        str, typer.Argument(help="A folder, or s3://bucket/prefix and the like; its files become documents.")
+    ]
     tenant: Tenant
     once: Annotated[bool, typer.Option("--once", help="Publish what differs now, and end.")] = False
     include: Annotated[
         list[str] | None, typer.Option(help="Which files, as a pattern (*.rst). May repeat. Else Markdown, HTML, text.")
     ] = None
+    every: Annotated[float, typer.Option(min=0.1, help="How often objects are listed, seconds.")] = 60.0
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="An empty listing of objects means that all were deleted.")
+    ] = False
     output: OutputOption = "table"
 
 
 def watch(context: typer.Context, options: WatchOptions) -> None:
-    """Publish a folder's documents and follow its changes until stopped.
+    """Publish the documents of a folder or a store of objects, and follow its changes until stopped.
 
+    Where more waits to be indexed than sources.max_backlog says, it waits too.
     What was deleted or changed while nobody watched is found at the start, by what the log holds of this folder.
     """
-    from adapters.folder_source import DEFAULT_PATTERNS, FolderSource
     from headwater.cli.logs import configure
 
     configure(quiet_kafka=True)
     settings = reach(context, options)
-    patterns = tuple(options.include or DEFAULT_PATTERNS)
-    source = FolderSource(options.folder, settings.watch.max_file_bytes, patterns)
+    source = _source(settings, options)
     with _mirror(settings, source, options.tenant) as mirror:
         counts = _show(mirror.sync(), options.output)
         _say_counts(counts, options.output)
@@ -69,10 +75,21 @@ def watch(context: typer.Context, options: WatchOptions) -> None:
         _follow(mirror, source, settings, options.output)
 
 
+def _source(settings: Settings, options: WatchOptions) -> FolderSource | ObjectSource:
+    from adapters.folder_source import DEFAULT_PATTERNS, FolderSource
+    from adapters.object_source import ObjectSource
+
+    patterns, most = tuple(options.include or DEFAULT_PATTERNS), settings.watch.max_file_bytes
+    if "://" in options.folder:
+        return ObjectSource(options.folder, most, patterns, options.every, options.allow_empty)
+    return FolderSource(Path(options.folder), most, patterns)
+
+
 @contextmanager
-def _mirror(settings: Settings, source: FolderSource, tenant: str) -> Iterator[FolderMirror]:
+def _mirror(settings: Settings, source: FolderSource | ObjectSource, tenant: str) -> Iterator[FolderMirror]:
     from adapters.folder_claims import FolderClaims
     from streams.mirror import FolderMirror, read_known
+    from streams.pacing import Pace
     from streams.publishing import Publisher
     from streams.reading import Reader
 
@@ -80,10 +97,12 @@ def _mirror(settings: Settings, source: FolderSource, tenant: str) -> Iterator[F
     with Reader(settings.kafka, codec, entrance.clock) as reader:
         known = read_known(reader, tenant, str(source.root))
     with Publisher(settings.kafka, codec, entrance, _PATIENCE_S) as publisher:
-        yield FolderMirror(source, publisher, FolderClaims(settings.claims_folder), tenant, known)
+        mirror = FolderMirror(source, publisher, FolderClaims(settings.claims_folder), tenant, known)
+        mirror.pace = Pace(settings, entrance.clock).wait
+        yield mirror
 
 
-def _follow(mirror: FolderMirror, source: FolderSource, settings: Settings, output: Output) -> None:
+def _follow(mirror: FolderMirror, source: FolderSource | ObjectSource, settings: Settings, output: Output) -> None:
     stop, said = threading.Event(), ""
     with _stopped_by_signals(stop):
         for paths in source.follow(stop, settings.watch.settle_ms):

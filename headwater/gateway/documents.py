@@ -6,20 +6,19 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections import OrderedDict
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, ConfigDict, Field
 
 from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
 from headwater.gateway.problems import problem
+from headwater.gateway.taking import Keyed, take_over
 from processors.answer.fence import not_principals
 from schemas.documents import AccessChanged, DocumentDeleted
 from schemas.envelope import derived_id
-from streams.publishing import Published, Upload, document_changed
+from streams.publishing import Upload, document_changed
 from topics.ingest import ACCESS_CHANGED, DOCUMENT_CHANGED
 
 __all__ = ["router"]
@@ -27,7 +26,6 @@ __all__ = ["router"]
 router = APIRouter()
 
 DOCUMENT_CHARS: Final = 1_024
-_REMEMBERED: Final = 10_000
 
 IdempotencyKey = Annotated[
     str, Header(alias="Idempotency-Key", max_length=200, description="A repeat with the same key counts once.")
@@ -67,32 +65,6 @@ class Receipt(BaseModel):
     offset: int
 
 
-class Repeats:
-    """The receipts of the last keyed requests. Another replica does not know them, and need not: the id repeats."""
-
-    def __init__(self, most: int = _REMEMBERED) -> None:
-        self._most = most
-        self._known: OrderedDict[str, tuple[str, Published]] = OrderedDict()
-
-    def find(self, event_id: str, digest: str) -> Published | None:
-        """The receipt of the same request. Refuses where the key was used for another one."""
-        known = self._known.get(event_id)
-        if known is None:
-            return None
-        if known[0] != digest:
-            detail = "this Idempotency-Key was used for another document or content; use a new key"
-            raise problem(422, "idempotency-key-reused", "The key was used before", detail)
-        return known[1]
-
-    def keep(self, event_id: str, digest: str, published: Published) -> None:
-        self._known[event_id] = (digest, published)
-        if len(self._known) > self._most:
-            self._known.popitem(last=False)
-
-
-_repeats: Final = Repeats()
-
-
 @router.post("/v1/documents", status_code=202, summary="Publish a document", response_model=Receipt)
 async def publish(
     body: Publish,
@@ -104,15 +76,9 @@ async def publish(
     tenant = tenant_of(body.tenant, x_tenant)
     upload = _upload(body, tenant)
     _check_size(upload.body, door.settings.gateway.max_body_bytes)
-    event_id = derived_id(f"{tenant}|{idempotency_key}", "publish", 0) if idempotency_key else ""
-    digest = hashlib.sha256(repr((body, upload.body)).encode()).hexdigest()
-    if event_id and (known := _repeats.find(event_id, digest)) is not None:
-        return asdict(known)
-    door.require_kafka()
-    published = await asyncio.to_thread(_publish, door, upload, event_id)
-    if event_id:
-        _repeats.keep(event_id, digest, published)
-    return asdict(published)
+    keyed = _keyed(tenant, idempotency_key, body, upload.body)
+    event = await asyncio.to_thread(document_changed, upload, door.claims)
+    return asdict(await take_over(door, event, keyed))
 
 
 @router.put(
@@ -144,12 +110,15 @@ async def delete(tenant: str, document: str, door: Annotated[Door, Depends(door_
     """Take a document out. One that is not there is deleted all the same: a delete has a version too."""
     event = DocumentDeleted(tenant=tenant_of(tenant, ""), document=_name(document), reason="deleted over HTTP")
     door.require_kafka()
+    # Never paced: a delete must not wait for what is to be indexed.
     return asdict(await asyncio.to_thread(door.publisher.publish, DOCUMENT_CHANGED, event))
 
 
-def _publish(door: Door, upload: Upload, event_id: str) -> Published:
-    event = document_changed(upload, door.claims)
-    return door.publisher.publish(DOCUMENT_CHANGED, msgspec.structs.replace(event, event_id=event_id))
+def _keyed(tenant: str, key: str, body: Publish, content: bytes) -> Keyed | None:
+    if not key:
+        return None
+    digest = hashlib.sha256(repr((body, content)).encode()).hexdigest()
+    return Keyed(derived_id(f"{tenant}|{key}", "publish", 0), digest)
 
 
 def _upload(body: Publish, tenant: str) -> Upload:

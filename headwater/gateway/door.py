@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 from fastapi import Header, Request
 
 from headwater.gateway.problems import problem
+from headwater.gateway.repeats import Repeats
 from processors.ports import Claims
 from streams.exchange import Exchange
+from streams.pacing import Pace
 from streams.publishing import Entrance, Publisher
 from streams.settings import Settings
 
@@ -31,6 +33,8 @@ class Door:
     publisher: Publisher
     claims: Claims
     entrance: Entrance
+    pace: Pace
+    repeats: Repeats = field(default_factory=Repeats)
 
     def require_kafka(self) -> None:
         """Refuse at once what would only wait for brokers that are away. Refuses otherwise."""

@@ -12,6 +12,8 @@ from urllib.parse import quote
 import msgspec
 
 from processors.contract import Reject
+from processors.ingest.mapping import TopicMapping
+from processors.ingest.topic_records import captured
 from processors.ports import Claims
 from schemas.changes import UNAVAILABLE, ChangeError, Row, RowChange, SourceRecord, read_change
 from schemas.documents import AccessChanged, Claim, DocumentChanged, DocumentDeleted, DocumentHead
@@ -71,9 +73,11 @@ class TableMapping:
 
 @dataclass(frozen=True)
 class SourceMapping:
-    """The declared tables, by name. Rows of other tables are none of our business."""
+    """The declared tables and topics, by name; what stands elsewhere is none of our business. `avro` reads a value."""
 
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
+    topics: Mapping[str, TopicMapping] = field(default_factory=dict)
+    avro: Callable[[bytes], Any] = lambda _: None
 
 
 def document_name(table: str, values: Iterable[Any]) -> str:
@@ -90,6 +94,9 @@ def capture(record: SourceRecord, mapping: SourceMapping, claims: Claims, heads_
 
     The version is the source's position, then the record's offset: what Debezium repeats after a crash is older.
     """
+    if (declared := mapping.topics.get(record.topic)) is not None:
+        yield captured(record, declared, mapping.avro)
+        return
     try:
         change = read_change(record)
     except ChangeError as error:

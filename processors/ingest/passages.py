@@ -11,11 +11,12 @@ import msgspec
 
 from schemas.documents import Chunk
 
-__all__ = ["named", "passage_text", "text_hash"]
+__all__ = ["NAME_HASH_CHARS", "digest_in", "named", "passage_text", "text_hash"]
 
 # Context is there to say what a passage is about, not to crowd it out of the model's window.
 MOST_CONTEXT_CHARS: Final = 160
-_NAME_HASH_CHARS: Final = 32
+NAME_HASH_CHARS: Final = 32
+"""How much of a text's SHA-256 a chunk's name holds."""
 
 
 def passage_text(title: str, heading_path: Iterable[str], text: str) -> str:
@@ -34,6 +35,16 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_in(name: str) -> str:
+    """The part of the text's hash that a chunk's name holds; empty where it is no such name.
+
+    >>> digest_in("s1-0123456789abcdef0123456789abcdef-0")
+    '0123456789abcdef0123456789abcdef'
+    """
+    digest = name.rsplit("-", 2)[-2] if name.count("-") > 1 else ""
+    return digest if len(digest) == NAME_HASH_CHARS else ""
+
+
 def named(chunks: Iterable[Chunk], title: str, version: str) -> Iterator[Chunk]:
     """Chunks with their names: chunker version, SHA-256 of the passage, how-manieth of its like.
 
@@ -41,6 +52,6 @@ def named(chunks: Iterable[Chunk], title: str, version: str) -> Iterator[Chunk]:
     """
     seen: Counter[str] = Counter()
     for chunk in chunks:
-        digest = text_hash(passage_text(title, chunk.heading_path, chunk.text))[:_NAME_HASH_CHARS]
+        digest = text_hash(passage_text(title, chunk.heading_path, chunk.text))[:NAME_HASH_CHARS]
         yield msgspec.structs.replace(chunk, name=f"{version}-{digest}-{seen[digest]}")
         seen[digest] += 1

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from headwater.gateway.app import create_app
-from headwater.gateway.documents import Repeats
 from headwater.gateway.problems import members_of, of_error
+from headwater.gateway.repeats import Repeats
 from headwater.local.ports import choose_port
 from streams.errors import TooManyQuestionsError
 from streams.publishing import Published

@@ -35,6 +35,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "psutil": ("headwater.local", "headwater.cli"),
     "psycopg": ("adapters.postgres_source", "adapters.joined_tables"),
     "watchfiles": ("adapters.folder_source",),
+    "fsspec": ("adapters.object_source",),
 }
 
 # The steps see no wire, no clock, no machine.

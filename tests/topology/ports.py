@@ -18,6 +18,7 @@ from processors.answer.check import AnswerBar
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
+from processors.ingest.erasing import LogForgets, Standing
 from processors.ingest.redact import RedactionPolicy
 from processors.measure.prices import Prices
 from processors.ports import Vectors
@@ -43,6 +44,19 @@ class CountingEmbedder(HashingEmbedder):
         return super().embed(texts)
 
 
+class UnaskedErasureLog:
+    """For journeys in which nothing is erased; whoever erases gives a log of his own."""
+
+    def standing(self, tenant: str, document: str) -> Standing:
+        return Standing()
+
+    def forgets(self, letters: bool) -> list[LogForgets]:
+        return []
+
+    def answers_forget(self) -> list[LogForgets]:
+        return []
+
+
 def memory_ports(**chosen: Any) -> dict[str, Any]:
     """Every port of all three journeys; give one by name to put your own in its place."""
     heads = MemoryHeads("g1")
@@ -54,6 +68,8 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "claims": MemoryClaims(),
         "clock": SystemClock(),
         "embedder": embedder,
+        "erasables": (),
+        "erasure_log": UnaskedErasureLog(),
         "embedding_cache": DictEmbeddingCache(),
         "formats": all_formats(),
         "generation": "g1",

@@ -1,0 +1,55 @@
+"""Survey: what there is of a document that is to be erased, written down before anything is removed.
+
+The delete and the plan go out in one transaction, so there is never the one without the other; and since the plan
+stands in a log, a crash in the middle of the removal changes nothing on the receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from processors.contract import Reject
+from processors.ingest.erasing import Erasable, ErasureLog
+from processors.ingest.heads import NO_VERSION
+from processors.ports import Heads
+from schemas.documents import DocumentDeleted, ErasurePlanned, ErasureRequested, StorePlan
+from schemas.envelope import Event, Version
+
+__all__ = ["survey"]
+
+
+def survey(
+    requests: Sequence[ErasureRequested], erasables: Sequence[Erasable], erasure_log: ErasureLog, heads: Heads
+) -> list[list[Event] | Reject]:
+    """A delete and a plan for every request; a plan alone where nothing of the document is known.
+
+    A document whose versions are positions of a source gets a delete one step behind the newest of them; any other
+    takes the offset of the delete itself.
+    """
+    return [_surveyed(request, erasables, erasure_log, heads) for request in requests]
+
+
+def _surveyed(
+    request: ErasureRequested, erasables: Sequence[Erasable], erasure_log: ErasureLog, heads: Heads
+) -> list[Event]:
+    tenant, document = request.tenant, request.document
+    stores = tuple(
+        StorePlan(store=store.name, things=tuple(sorted(store.held(tenant, document, None)))) for store in erasables
+    )
+    standing, head = erasure_log.standing(tenant, document), heads.get(tenant, document)
+    newest = max(standing.newest or NO_VERSION, head.version if head else NO_VERSION)
+    deleted = standing.alive or bool(head and not head.gone)
+    plan = ErasurePlanned(
+        tenant=tenant,
+        document=document,
+        request=request.request or request.event_id,
+        reason=request.reason,
+        stores=stores,
+        deleted=deleted,
+        after=newest,
+    )
+    if not deleted:
+        return [plan]
+    version = Version(source=newest.source, offset=newest.offset + 1) if newest.source > 0 else None
+    reason = f"erased: {request.reason}" if request.reason else "erased"
+    return [DocumentDeleted(tenant=tenant, document=document, reason=reason, version=version), plan]
