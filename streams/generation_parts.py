@@ -94,9 +94,9 @@ class GenerationParts(Parts):
         registered = self._registered
         return Identity(registered.model, registered.dimension, registered.fingerprint)
 
-    def open(self, names: set[str]) -> None:
+    def open(self, names: set[str], mending: bool = True) -> None:
         """Follows the views of these names; one that the root follows already is followed once."""
-        super().open({name for name in names if not self._shared(name)})
+        super().open({name for name in names if not self._shared(name)}, mending)
 
     def followers(self, names: Iterable[str]) -> tuple[Follower, ...]:
         return tuple(self._root._followers[n] if self._shared(n) else self._followers[n] for n in sorted(names))

@@ -37,7 +37,7 @@ from processors.ingest.regenerate import Materials
 from processors.measure.prices import LOCAL_PRICES, Prices
 from processors.ports import Embedder, FollowedHeads, Ranker
 from schemas.codec import Codec
-from schemas.documents import DocumentRedacted, EmbeddingComputed
+from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
