@@ -5,6 +5,7 @@ AdapterError
 │   ├── IndexUnavailableError
 │   ├── GeneratorUnavailableError
 │   ├── RegistryUnavailableError
+│   ├── ParserUnavailableError    no process that reads documents can be started
 │   └── HeadsClosedError      the view of heads is being rebuilt
 ├── ClaimMissingError         a claim-checked body is not where its event says
 └── MissingExtraError         a package of an extra is not installed
@@ -31,6 +32,10 @@ class GeneratorUnavailableError(UnavailableError):
 
 class RegistryUnavailableError(UnavailableError):
     """The schema registry can't be reached."""
+
+
+class ParserUnavailableError(UnavailableError):
+    """No process that reads documents could be started, or none got free in time."""
 
 
 class HeadsClosedError(UnavailableError):
