@@ -79,6 +79,10 @@ _ALIASES: Final = {
     "application/typescript": "text/x-typescript",
     "text/typescript": "text/x-typescript",
     "application/x-python": "text/x-python",
+    # What hosts' own tables take .ts and .rs for.
+    "video/mp2t": "text/x-typescript",
+    "text/vnd.trolltech.linguist": "text/x-typescript",
+    "application/rls-services+xml": "text/x-rust",
     "text/x-script.python": "text/x-python",
     "text/x-java-source": "text/x-java",
     "text/rust": "text/x-rust",

@@ -9,7 +9,7 @@ from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock
 from adapters.judges import OverlapJudge
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
-from adapters.parsers import all_formats
+from adapters.parsers import InProcessParser
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds
 from processors.answer.admit import AdmitLimits
@@ -54,7 +54,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "clock": SystemClock(),
         "embedder": embedder,
         "embedding_cache": DictEmbeddingCache(),
-        "formats": all_formats(),
+        "parser": InProcessParser(),
         "generation": "g1",
         "heads": heads,
         "judge": OverlapJudge(),
