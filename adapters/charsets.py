@@ -19,6 +19,9 @@ _MOST_CHAOS: Final = 0.05
 _LEAST_LEAD: Final = 0.08
 _SCRIPTS: Final = re.compile(r"[\u0370-\u04ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff00-\uffef]")
 
+# Any single-byte text is such kana to Shift-JIS, and nobody writes them any more.
+_HALF_WIDTH: Final = re.compile(r"[\uff61-\uff9f]")
+
 _LATIN: Final = ("cp1252", "cp1250", "iso8859_2", "cp1254")
 _MARKS: Final = frozenset("«»‹›“”‘’„‚–—…€£§°·•¡¿©®™²³½¼×÷\xa0\xad")
 # The letters that a language writes beyond a to z: a wrong charset gives some that never stand together. Icelandic is
@@ -55,7 +58,7 @@ def detected_charset(body: bytes) -> str | None:
     if beyond < LEAST_EVIDENCE:
         return None
     latin = beyond < LATIN_SHARE * len(sample)
-    charset = _latin(sample) if latin else _foreign(sample)
+    charset = _latin(sample) if latin else _foreign(sample, beyond)
     return charset if charset and _decodes(body, charset) is not None else None
 
 
@@ -90,10 +93,11 @@ def _fits(text: str, family: str) -> bool:
     return fitting and len(letters) >= _LEAST_DISTINCT[family]
 
 
-def _foreign(sample: bytes) -> str | None:
+def _foreign(sample: bytes, beyond: int) -> str | None:
     from charset_normalizer import from_bytes
 
-    matches = list(from_bytes(sample, cp_isolation=_FOREIGN, enable_fallback=False))
+    found = from_bytes(sample, cp_isolation=_FOREIGN, enable_fallback=False)
+    matches = [match for match in found if len(_HALF_WIDTH.findall(str(match))) < beyond / 10]
     if not matches or matches[0].chaos > _MOST_CHAOS:
         return None
     best, text = matches[0], str(matches[0])

@@ -104,7 +104,9 @@ class IsolatedParser:
         try:
             return second, second.ask(request, timeout_s)
         except _DiedError as died:
-            return second, Answer(None, f"{died}, twice; look at the document, or raise parse.memory_mb", spent=True)
+            return second, Answer(
+                None, f"{died}, twice, mostly for want of memory; split it, or raise parse.memory_mb", spent=True
+            )
         except BaseException:
             second.end()
             raise
@@ -191,6 +193,7 @@ class _Process:
             except OSError as error:
                 ours.close()
                 raise ParserUnavailableError(f"starting a process that reads documents: {error}") from error
+        self._wanted = setup.isolation.wanted
         self._connection: Connection = ours
         self._ready = False
         self.read = 0
@@ -217,9 +220,10 @@ class _Process:
             self._process.kill()
             code = self._process.wait(_END_S)
             if deadline.passed or code == -signal.SIGXCPU:
-                limit = f"wanted a document that is read within {timeout_s:g} s, got one that takes longer"
-                return Answer(None, f"{limit}; split it, or raise parse.timeout_s", spent=True)
-            raise _DiedError(f"wanted a document that can be read, its reader died ({_ending(code)})") from error
+                return Answer(
+                    None, f"{self._wanted}, got one that takes longer; split it, or raise parse.timeout_s", True
+                )
+            raise _DiedError(f"{self._wanted}, got one at which its reader died ({_ending(code)})") from error
         finally:
             timer.cancel()
 

@@ -37,6 +37,11 @@ class Isolation:
     processes: int = 2
     documents: int = 500
 
+    @property
+    def wanted(self) -> str:
+        """What is wanted of a document, as reasons say it."""
+        return f"wanted a document that can be read within {self.timeout_s:g} s and {self.memory_mb} MB"
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -90,8 +95,8 @@ def _answer(request: Request, formats: Formats, setup: Setup) -> Answer:
     except Reject as reject:
         return Answer(None, str(reject))
     except MemoryError:
-        reason = f"wanted a document that is read within {setup.isolation.memory_mb} MB, got one that needs more"
-        return Answer(None, f"{reason} (a decompression bomb?); split it, or raise parse.memory_mb", spent=True)
+        reason = f"{setup.isolation.wanted}, got one that needs more memory (a decompression bomb?)"
+        return Answer(None, f"{reason}; split it, or raise parse.memory_mb", spent=True)
 
 
 def _bound_memory(megabytes: int) -> None:

@@ -192,7 +192,7 @@ def recognised(body: bytes, declared: str) -> str:
     if b"%PDF-" in body[:_PDF_HEAD_BYTES] and (body.startswith(b"%PDF-") or _binary(body)):
         return PDF
     if body.startswith(b"PK\x03\x04"):
-        return _in_zip(body)
+        return _in_zip(body, bare)
     if body.startswith(b"\xd0\xcf\x11\xe0"):
         raise _in_compound_file(body)
     _refuse_signatures(body)
@@ -209,8 +209,9 @@ def recognised(body: bytes, declared: str) -> str:
 _NAMES: Final = {PDF: "a PDF", DOCX: "a Word document (.docx)"}
 
 
-def _in_zip(body: bytes) -> str:
-    if b"word/document.xml" in body:
+def _in_zip(body: bytes, declared: str) -> str:
+    # One that breaks off has lost the names at its end; its reader then says so.
+    if b"word/document.xml" in body or (declared == DOCX and b"[Content_Types].xml" in body):
         return DOCX
     for mark, what, then in _INSIDE:
         if mark in body:
