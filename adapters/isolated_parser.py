@@ -104,9 +104,8 @@ class IsolatedParser:
         try:
             return second, second.ask(request, timeout_s)
         except _DiedError as died:
-            return second, Answer(
-                None, f"{died}, twice, mostly for want of memory; split it, or raise parse.memory_mb", spent=True
-            )
+            reason = f"{died}, twice, mostly for want of memory; split it, or raise parse.memory_mb"
+            return second, Answer(None, reason, spent=True)
         except BaseException:
             second.end()
             raise
@@ -220,9 +219,8 @@ class _Process:
             self._process.kill()
             code = self._process.wait(_END_S)
             if deadline.passed or code == -signal.SIGXCPU:
-                return Answer(
-                    None, f"{self._wanted}, got one that takes longer; split it, or raise parse.timeout_s", True
-                )
+                reason = f"{self._wanted}, got one that takes longer; split it, or raise parse.timeout_s"
+                return Answer(None, reason, spent=True)
             raise _DiedError(f"{self._wanted}, got one at which its reader died ({_ending(code)})") from error
         finally:
             timer.cancel()

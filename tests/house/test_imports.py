@@ -34,6 +34,12 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("streams", "headwater.gateway", "headwater.cli.worker_page"),
     "psutil": ("headwater.local", "headwater.cli"),
     "watchfiles": ("adapters.folder_source",),
+    "charset_normalizer": ("adapters.charsets",),
+    "pypdfium2": ("adapters.pdf",),
+    "pdfplumber": ("adapters.pdf_tables",),
+    "trafilatura": ("adapters.articles",),
+    "mammoth": ("adapters.docx",),
+    "docx": ("adapters.docx",),
 }
 
 # The steps see no wire, no clock, no machine.

@@ -66,11 +66,8 @@ def portable_documents() -> Iterator[Sample]:
 
 def word_documents() -> Iterator[Sample]:
     words = office.paragraph
-    good = office.docx(
-        words("Rent", "Heading1")
-        + words("The rent is due on the fifth.")
-        + office.table([["Flat", "Rent"], ["A1", "900"]])
-    )
+    table = office.table([["Flat", "Rent"], ["A1", "900"]])
+    good = office.docx(words("Rent", "Heading1") + words("The rent is due on the fifth.") + table)
     yield Sample("lease.docx", good, text="A1 | 900")
     yield Sample("cut.docx", good[: len(good) // 2], reason="damaged")
     yield Sample("bomb.docx", office.docx(words(" " * 140_000_000), method=12), reason="decompression bomb")
