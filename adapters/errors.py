@@ -6,6 +6,7 @@ AdapterError
 │   ├── GeneratorUnavailableError
 │   ├── RegistryUnavailableError
 │   ├── ConnectUnavailableError
+│   ├── ParserUnavailableError   no process that reads documents can be started
 │   ├── HeadsClosedError      the view of heads is being rebuilt
 │   ├── HeadsUnavailableError the store that holds the view of heads does not answer
 │   └── GenerationClosedError the index generation that serves is not open here yet
@@ -39,6 +40,10 @@ class RegistryUnavailableError(UnavailableError):
 
 class ConnectUnavailableError(UnavailableError):
     """Kafka Connect's REST interface can't be reached."""
+
+
+class ParserUnavailableError(UnavailableError):
+    """No process that reads documents could be started, or none got free in time."""
 
 
 class HeadsClosedError(UnavailableError):

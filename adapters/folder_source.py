@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from adapters.errors import AdapterError
+from processors.ingest.media import ENDINGS, named_media_type
 
 __all__ = [
     "DEFAULT_PATTERNS",
@@ -24,10 +25,9 @@ __all__ = [
     "media_type_of",
 ]
 
-DEFAULT_PATTERNS: Final = ("*.md", "*.markdown", "*.html", "*.htm", "*.txt")
+DEFAULT_PATTERNS: Final = tuple(f"*{ending}" for ending in ENDINGS)
 """What the parse step reads; anything else in a folder is rarely meant to be a document."""
 
-_MARKDOWN: Final = (".md", ".markdown")
 # Written by editors and downloads beside the real file, and gone a moment later.
 _PASSING: Final = ("~", ".swp", ".tmp", ".part", ".crdownload")
 
@@ -82,9 +82,7 @@ def media_type_of(name: str) -> str:
     >>> media_type_of("guide/lease.md"), media_type_of("x.unknown")
     ('text/markdown', 'application/octet-stream')
     """
-    if name.lower().endswith(_MARKDOWN):
-        return "text/markdown"
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return named_media_type(name) or mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 class FolderSource:

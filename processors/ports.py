@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from processors.ingest.formats import Outline
 from schemas.documents import Chunk, DocumentHead
 from schemas.envelope import Micros, Version
 
@@ -242,3 +243,12 @@ class Claims(Protocol):
     def holds(self, uri: str) -> bool: ...
 
     def drop(self, uri: str) -> None: ...
+
+class Parser(Protocol):
+    """Reads a document of any media type; `media_type` is what its source declared, charset included.
+
+    Raises Reject with the reason for a document that can't be read (also where its reader crashed, took too long or too
+    much memory), UnavailableError (adapters/errors.py) where nothing can be read for now.
+    """
+
+    def parse(self, body: bytes, media_type: str) -> Outline: ...

@@ -16,11 +16,11 @@ from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
 from adapters.index_manifest import check_manifest
+from adapters.isolated_parser import IsolatedParser, Isolation
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
-from adapters.parsers import all_formats
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
 from processors.answer.admit import AdmitLimits
@@ -30,12 +30,12 @@ from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
-from processors.ingest.formats import Formats
+from processors.ingest.formats import ParseLimits
 from processors.ingest.generations import Identity
 from processors.ingest.redact import RedactionPolicy
 from processors.ingest.regenerate import Materials
 from processors.measure.prices import LOCAL_PRICES, Prices
-from processors.ports import Embedder, FollowedHeads, Ranker
+from processors.ports import Embedder, FollowedHeads, Parser, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
@@ -49,7 +49,7 @@ from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.reading import Reader
 from streams.rebuild import mend, missing
-from streams.settings import Settings
+from streams.settings import Settings, child_environment
 from topics.answer import QUERY_CANCELLED
 from topics.ingest import DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
 
@@ -209,8 +209,20 @@ class Parts:
         names = ("generation", "splitter", "embedder", "embedding_cache", "store", "heads", "clock")
         return Materials(**{name: self.port(name) for name in names})
 
-    def _formats(self) -> Formats:
-        return all_formats()
+    def _parser(self) -> Parser:
+        parse = self.settings.parse
+        isolation = Isolation(parse.timeout_s, parse.memory_mb, parse.processes, parse.documents)
+        limits = ParseLimits(
+            pages=parse.max_pages,
+            cells=parse.max_cells,
+            characters=parse.max_characters,
+            unpacked_bytes=parse.max_unpacked_bytes,
+            table_pages=parse.table_pages,
+            table_s=parse.table_s,
+        )
+        # Secrets are settings; what reads the documents of strangers gets none of them.
+        given = {name: value for name, value in child_environment().items() if not name.startswith("HEADWATER_")}
+        return IsolatedParser(isolation, limits, given)
 
     def _mapping(self) -> SourceMapping:
         sources = self.settings.sources

@@ -97,6 +97,21 @@ class Embed(Section):
     threads: int = Field(0, ge=0, description="Batches at a time, each in one thread; 0 is one per CPU.")
 
 
+class Parse(Section):
+    """How documents are read: in processes of their own, within limits."""
+
+    timeout_s: float = Field(20.0, gt=0, description="How long one document may take, seconds; then it is refused.")
+    memory_mb: int = Field(512, ge=64, description="Most memory that reading one document may need, megabytes.")
+    processes: int = Field(2, ge=1, description="Processes that read; the second is ready when the first must go.")
+    documents: int = Field(500, ge=1, description="Documents that one process reads before it is replaced.")
+    max_pages: int = Field(2_000, ge=1, description="PDFs of more pages are refused.")
+    max_cells: int = Field(500_000, ge=1, description="Tables (CSV) of more cells are refused.")
+    max_characters: int = Field(4_000_000, ge=1, description="Documents with more text are refused.")
+    max_unpacked_bytes: int = Field(134_217_728, ge=1, description="Files (.docx) that unpack to more are refused.")
+    table_pages: int = Field(100, ge=0, description="Pages of a PDF on which tables are looked for; 0 for none.")
+    table_s: float = Field(5.0, ge=0, description="Time to look for the tables of a PDF, seconds; beyond it, text.")
+
+
 class Chunking(Section):
     """How documents are cut; a change of any of these is another index generation (`headwater index build`)."""
 
@@ -253,6 +268,7 @@ class Settings(BaseSettings):
     index: IndexSection = IndexSection()
     heads: Heads = Heads()
     embed: Embed = Embed()
+    parse: Parse = Parse()
     chunking: Chunking = Chunking()
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from processors.contract import Reject
-from processors.ingest.encoding import decoded, media_type_of
-from processors.ingest.formats import Formats, laid_out
-from processors.ports import Claims
+from processors.ingest.formats import laid_out
+from processors.ports import Claims, Parser
 from schemas.documents import DocumentChanged, DocumentDeleted, DocumentParsed
 
 __all__ = ["MAX_BODY_BYTES", "parse"]
@@ -18,15 +17,17 @@ MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 
 def parse(
-    change: DocumentChanged | DocumentDeleted, claims: Claims, formats: Formats
+    change: DocumentChanged | DocumentDeleted, claims: Claims, parser: Parser
 ) -> Iterator[DocumentParsed | DocumentDeleted]:
     """One parsed document per change. Rejects what holds no text, saying what came instead.
 
-    >>> from processors.ingest.plain import PlainText
+    >>> from processors.ingest.formats import Outline, Piece
     >>> from schemas.envelope import Version
+    >>> class Lines:
+    ...     def parse(self, body, media_type): return Outline([Piece("paragraph", body.decode())])
     >>> change = DocumentChanged(tenant="t", document="d", media_type="text/plain", body=b"Hello.",
     ...                          version=Version(source=0, offset=1))
-    >>> [block.text for block in next(parse(change, None, {"text/plain": PlainText()})).blocks]
+    >>> [block.text for block in next(parse(change, None, Lines())).blocks]
     ['Hello.']
     """
     if change.version is None:
@@ -34,23 +35,22 @@ def parse(
     if isinstance(change, DocumentDeleted):
         yield change
         return
-    media_type, _ = media_type_of(change.media_type)
-    if media_type not in formats:
-        raise Reject(f"wanted one of the media types {', '.join(sorted(formats))}, got {change.media_type!r}")
-    outline = formats[media_type].read(decoded(_body(change, claims), change.media_type))
+    outline = parser.parse(_body(change, claims), change.media_type)
     blocks = laid_out(outline.pieces)
     if not blocks:
-        raise Reject(f"wanted a document with text, got {media_type} without any; nothing of it could be found")
+        raise Reject(
+            f"wanted a document with text, got {change.media_type!r} without any; nothing of it could be found"
+        )
     yield DocumentParsed(
         tenant=change.tenant,
         document=change.document,
         version=change.version,
         title=change.title or " ".join(outline.title.split()) or change.document.rsplit("/", 1)[-1],
-        media_type=media_type,
+        media_type=outline.media_type or change.media_type,
         source_uri=change.source_uri,
         access=change.access,
         blocks=blocks,
-        properties=change.properties,
+        properties={**outline.properties, **change.properties},
     )
 
 

@@ -36,6 +36,12 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "psycopg": ("adapters.postgres_source", "adapters.joined_tables"),
     "watchfiles": ("adapters.folder_source",),
     "fsspec": ("adapters.object_source",),
+    "charset_normalizer": ("adapters.charsets",),
+    "pypdfium2": ("adapters.pdf",),
+    "pdfplumber": ("adapters.pdf_tables",),
+    "trafilatura": ("adapters.articles",),
+    "mammoth": ("adapters.docx",),
+    "docx": ("adapters.docx",),
 }
 
 # The steps see no wire, no clock, no machine.

@@ -10,7 +10,7 @@ from adapters.host import SystemClock
 from adapters.judges import OverlapJudge
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
 from adapters.one_serving import OneGeneration, OneServing
-from adapters.parsers import all_formats
+from adapters.parsers import InProcessParser
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds
 from processors.answer.admit import AdmitLimits
@@ -71,7 +71,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "erasables": (),
         "erasure_log": UnaskedErasureLog(),
         "embedding_cache": DictEmbeddingCache(),
-        "formats": all_formats(),
+        "parser": InProcessParser(),
         "generation": "g1",
         "heads": heads,
         "judge": OverlapJudge(),

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.errors import ClaimMissingError
 from adapters.memory import MemoryClaims
-from adapters.parsers import all_formats
+from adapters.parsers import InProcessParser
 from processors.contract import Reject
 from processors.ingest.formats import parsed_text
 from processors.ingest.parse import MAX_BODY_BYTES, parse
@@ -16,7 +16,7 @@ from schemas.documents import Claim, DocumentChanged, DocumentDeleted, DocumentP
 from schemas.envelope import Version
 from tests.processors.ingest.builders import at
 
-FORMATS = all_formats()
+PARSER = InProcessParser()
 GIVEN = Version(source=3, offset=4)
 
 
@@ -43,7 +43,7 @@ def changed(
 
 
 def parsed(change: DocumentChanged, claims: MemoryClaims | None = None) -> DocumentParsed:
-    (document,) = parse(change, claims or MemoryClaims(), FORMATS)
+    (document,) = parse(change, claims or MemoryClaims(), PARSER)
     assert isinstance(document, DocumentParsed)
     return document
 
@@ -111,21 +111,21 @@ def test_when_lines_end_otherwise_then_they_are_lines_all_the_same() -> None:
         (b"\x01\x02\x03\x04 text", "text/plain", "control characters"),
         (b"text", "text/plain; charset=klingon", "klingon"),
         (b"text", "text/plain; charset=base64", "base64"),
-        (b"{}", "application/json", "'application/json'"),
+        (b"{}", "application/x-unheard-of", "'application/x-unheard-of'"),
         (None, "text/plain", "neither"),
     ],
 )
 def test_when_a_body_is_no_text_then_it_is_refused_by_name(body: bytes | None, media_type: str, reason: str) -> None:
     with pytest.raises(Reject, match=reason):
-        list(parse(changed(body, media_type), MemoryClaims(), FORMATS))
+        list(parse(changed(body, media_type), MemoryClaims(), PARSER))
 
 
 def test_when_a_body_is_too_large_then_it_is_refused_before_it_is_read() -> None:
     with pytest.raises(Reject, match="at most"):
-        list(parse(changed(bytes(MAX_BODY_BYTES + 1)), MemoryClaims(), FORMATS))
+        list(parse(changed(bytes(MAX_BODY_BYTES + 1)), MemoryClaims(), PARSER))
     claim = Claim(uri="memory:none", sha256="", size=200_000_000)
     with pytest.raises(Reject, match="200,000,000"):
-        list(parse(changed(None, claim=claim), MemoryClaims(), FORMATS))
+        list(parse(changed(None, claim=claim), MemoryClaims(), PARSER))
 
 
 def test_when_a_body_lies_elsewhere_then_it_is_fetched() -> None:
@@ -138,14 +138,14 @@ def test_when_a_body_lies_elsewhere_then_it_is_fetched() -> None:
 def test_when_a_body_is_not_there_then_the_engine_hears_of_it() -> None:
     """It may be on its way still: the engine tries again, then gives the record up."""
     with pytest.raises(ClaimMissingError):
-        list(parse(changed(None, claim=Claim(uri="memory:no", sha256="0", size=1)), MemoryClaims(), FORMATS))
+        list(parse(changed(None, claim=Claim(uri="memory:no", sha256="0", size=1)), MemoryClaims(), PARSER))
 
 
 def test_when_a_document_is_deleted_then_the_delete_goes_on() -> None:
     gone = DocumentDeleted(tenant="acme", document="d", version=at(1))
-    assert list(parse(gone, MemoryClaims(), FORMATS)) == [gone]
+    assert list(parse(gone, MemoryClaims(), PARSER)) == [gone]
 
 
 def test_when_there_is_no_version_then_it_is_refused() -> None:
     with pytest.raises(Reject, match="version"):
-        list(parse(changed(b"text", version=None), MemoryClaims(), FORMATS))
+        list(parse(changed(b"text", version=None), MemoryClaims(), PARSER))
