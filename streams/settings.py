@@ -19,6 +19,8 @@ from pydantic_settings import (
 )
 
 from processors.ingest.capture import TableMapping
+from processors.ingest.prose import SEPARATORS
+from processors.ingest.strategies import Rule, Strategy
 from streams.errors import StreamsError
 
 
@@ -73,11 +75,34 @@ class Embed(Section):
     threads: int = Field(0, ge=0, description="Batches at a time, each in one thread; 0 is one per CPU.")
 
 
-class Chunking(Section):
-    """How documents are cut; a change of any of these is a new fingerprint and re-chunks everything."""
+class ChunkRule(Section):
+    """How documents of a type are cut; each strategy reads the parameters that are its own."""
 
+    strategy: Strategy = Field("structure", description="How documents are cut: see docs/steps/chunk.md.")
     max_tokens: int = Field(200, ge=16, description="Upper bound of a chunk, in tokens of the embedding model.")
     target_tokens: int = Field(120, ge=8, description="Cuts are sought from here on.")
+    overlap: float = Field(
+        0.0, ge=0, le=0.3, description="Share of a chunk that may repeat the end of the prose before it; not for code."
+    )
+    separators: tuple[str, ...] = Field(SEPARATORS, description="`recursive`: where to cut, the best first.")
+    sentences: int = Field(6, ge=1, description="`sentence`: most sentences of a chunk.")
+    similarity: float = Field(
+        0.2, ge=-1, le=1, description="`semantic`: below it two neighbours are about other things."
+    )
+    parent_tokens: int = Field(600, ge=16, description="`parent`: most tokens of what is read around a found chunk.")
+
+    def rule(self) -> Rule:
+        """These values for the splitter."""
+        return Rule(**{name: getattr(self, name) for name in Rule.__dataclass_fields__})
+
+
+class Chunking(ChunkRule):
+    """How documents are cut; a change of any of these is a new fingerprint and re-chunks what it is about."""
+
+    by_type: dict[str, ChunkRule] = Field(
+        default_factory=dict,
+        description="Other rules by media type, pattern (`text/x-*`) or only kind of block (`blocks/table`).",
+    )
 
 
 class Retrieve(Section):

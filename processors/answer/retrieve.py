@@ -153,6 +153,8 @@ def _passage(hit: _Hit, head: DocumentHead) -> Passage:
         page=chunk.page,
         heading_path=chunk.heading_path,
         scores=hit.scores,
+        lead=chunk.lead,
+        parent=chunk.parent,
     )
 
 
