@@ -61,6 +61,7 @@ def measure(contender: Contender, seed: int, edits: int) -> dict[str, Any]:
     counts = found["counts"][1::2]
     return {
         "version": found["version"],
+        "promise": 3 if contender.overlap else 2,
         "chunks": found["chunks"],
         "by_kind": {kind: Counter(c for k, c in zip(kinds, counts, strict=True) if k == kind) for kind in set(kinds)},
     }

@@ -1,4 +1,4 @@
-"""The document under edit and the edits: 264 paragraphs of generated prose, one changed at a time, the same each run."""
+"""The document under edit and the edits: 264 paragraphs of generated prose, one changed at a time."""
 
 from __future__ import annotations
 

@@ -17,16 +17,16 @@ SHARE: Final = 0.95
 HEAD: Final = """# What an edit of one paragraph embeds
 
 Written by `make bench CLAIM=edits` from the raw results in `bench/edits`; do not edit. A document of 264 paragraphs
-(45 words each on average, a topic goes on for one to six of them) is edited in one place: a sentence added, a paragraph
+(45 words each on average, a topic goes on for one to six) is edited in one place: a sentence added, a paragraph
 rewritten, a letter corrected, a paragraph inserted or removed, in turn. Every edit is one of the same first state.
-Counted are the texts that were never embedded before. A paragraph that is moved changes two places and is counted apart.
-Chunks of ours hold 200 tokens at most; the peers' chunks are 800 characters, which makes about as many.
+Counted are the texts that were never embedded before. A paragraph that is moved changes two places, so it is counted
+apart. Chunks of ours hold 200 tokens at most; the peers' are 800 characters, which makes about as many.
 """
 NOTES: Final = """
 `semantic` also embeds the ends of paragraphs to find where to cut; `parent` also writes the objects of the children
 beside the edited one, with vectors that are known. {extra}
 
-CocoIndex: `RecursiveSplitter` and an embedder that is memoised, as its examples do it. Pathway: the splitter that its
+CocoIndex: its `RecursiveSplitter` and a memoised embedder, as in its examples. Pathway: the splitter that its own
 `RecursiveSplitter` wraps, a column of embeddings, one commit per state; its caches are off by default.
 """
 

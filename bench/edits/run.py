@@ -22,27 +22,28 @@ SEED: Final = 7
 HERE: Final = Path(__file__).parent
 
 
-def measured_ours(edits: int) -> dict[str, Any]:
-    """Every strategy."""
-    found = {}
-    for name, rule in ours.RULES.items():
-        began = time.monotonic()
-        found[name] = ours.measure(rule, SEED, edits)
-        _say(f"{name}: {time.monotonic() - began:.0f} s")
-    return found
+def measured_ours(name: str, edits: int) -> dict[str, Any]:
+    """One strategy."""
+    return ours.measure(ours.RULES[name], SEED, edits)
 
 
-def measured_peers(edits: int) -> dict[str, Any]:
-    """Every peer; where one can't be had, the reason."""
-    found: dict[str, Any] = {}
-    for name, contender in contenders.CONTENDERS.items():
+def measured_peer(name: str, edits: int) -> dict[str, Any]:
+    """One peer; where it can't be had, the reason."""
+    try:
+        return contenders.measure(contenders.CONTENDERS[name], SEED, edits)
+    except PeerMissingError as error:
+        return {"missing": str(error)}
+
+
+def measure(part: str, edits: int) -> None:
+    """One part, its raw result written after each contender: what is stopped in the middle is not lost."""
+    names, one = (ours.RULES, measured_ours) if part == "ours" else (contenders.CONTENDERS, measured_peer)
+    found: dict[str, Any] = {"machine": machine(), "edits": edits, "results": {}}
+    for name in names:
         began = time.monotonic()
-        try:
-            found[name] = contenders.measure(contender, SEED, edits)
-        except PeerMissingError as error:
-            found[name] = {"missing": str(error)}
-        _say(f"{name}: {time.monotonic() - began:.0f} s")
-    return found
+        found["results"][name] = one(name, edits)
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        (HERE / f"raw-{part}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -51,17 +52,11 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", help="ours, peers; both if none is named")
     parser.add_argument("--edits", type=int, default=1_000, help="edits of one paragraph")
     arguments = parser.parse_args()
-    measures = {"ours": measured_ours, "peers": measured_peers}
-    for part in arguments.parts or list(measures):
-        found = {"machine": machine(), "edits": arguments.edits, "results": measures[part](arguments.edits)}
-        (HERE / f"raw-{part}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for part in arguments.parts or ["ours", "peers"]:
+        measure(part, arguments.edits)
     verdict = report.write(HERE)
     print(json.dumps({"claim": CLAIM, **verdict}))
     return 0 if verdict["met"] else 1
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

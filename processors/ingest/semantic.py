@@ -110,4 +110,3 @@ def _ends(text: str) -> tuple[str, str]:
     spans = sentence_spans(text)
     first, last = spans[0], spans[-1]
     return text[first[0] : first[1]], text[last[0] : last[1]]
-

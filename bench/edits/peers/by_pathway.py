@@ -1,7 +1,7 @@
-"""Pathway over a sequence of states of one document: how often its embedder was called for each, with its cache or without.
+"""Pathway over a sequence of states of one document: how often its embedder was called.
 
-Runs in the peer's own environment. Reads JSON from stdin (`states`, `chunk_chars`, `overlap_chars`, `cached`), writes JSON. The
-splitter is the one that Pathway's own RecursiveSplitter wraps.
+Runs in the peer's own environment. Reads JSON from stdin (`states`, `chunk_chars`, `overlap_chars`, `cached`), writes
+JSON. The splitter is the one that Pathway's own RecursiveSplitter wraps.
 """
 
 from __future__ import annotations
@@ -70,6 +70,6 @@ def embed(text: str) -> float:
 documents = pw.io.python.read(States(), schema=Document, autocommit_duration_ms=20)
 chunks = documents.select(chunk=cut(pw.this.text)).flatten(pw.this.chunk)
 embedded = chunks.select(pw.this.chunk, vector=embed(pw.this.chunk))
-pw.io.subscribe(embedded, on_change=lambda key, row, time, is_addition: None)
+pw.io.subscribe(embedded, on_change=lambda *_, **__: None)
 pw.run(monitoring_level=pw.MonitoringLevel.NONE)
 print(json.dumps({"counts": counts, "chunks": cuts[-1], "version": pw.__version__}))
