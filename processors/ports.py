@@ -41,12 +41,38 @@ class Tokens(Protocol):
 
 
 class Splitter(Protocol):
-    """Cuts blocks into chunks whose boundaries hold still under edits; `fingerprint` names its whole configuration."""
+    """Cuts blocks into chunks whose boundaries hold still under edits; `fingerprint` names its whole configuration.
+
+    `splitter_for` is the one that cuts documents of a type: itself where there is only one.
+    """
 
     @property
     def fingerprint(self) -> str: ...
 
+    def splitter_for(self, media_type: str, blocks: Sequence[Any]) -> Splitter: ...
+
     def split(self, blocks: Sequence[Any]) -> list[Chunk]: ...
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A definition in code: where it stands (characters), what it is called, and the definitions within it."""
+
+    name: str
+    start: int
+    end: int
+    inner: tuple[Symbol, ...] = ()
+
+
+class Syntax(Protocol):
+    """Finds the functions and classes of a source text, in order and without overlap.
+
+    `symbols` is None where the language is not known or the text does not parse. `fingerprint` names the grammar.
+    """
+
+    def symbols(self, language: str, text: str) -> tuple[Symbol, ...] | None: ...
+
+    def fingerprint(self, language: str) -> str: ...
 
 
 class Embedder(Protocol):

@@ -91,11 +91,20 @@ class DocumentRedacted(DocumentParsed, frozen=True, kw_only=True):
     redactions: tuple[Redaction, ...] = ()
 
 
+class Parent(Value, frozen=True, kw_only=True):
+    """The passage around a small chunk, which is read where the chunk was found; offsets as of the chunk."""
+
+    text: str
+    start: int
+    end: int
+
+
 class Chunk(Value, frozen=True, kw_only=True):
     """A passage: what is embedded, found and cited.
 
     `name` is stable over versions: chunker version, SHA-256 of the text and how-manieth occurrence.
-    `start`, `end` are character offsets in the parsed text.
+    `start`, `end` are character offsets in the parsed text. The first `lead` characters of `text` stand further up:
+    the header row of a table that was cut.
     """
 
     name: str
@@ -107,6 +116,8 @@ class Chunk(Value, frozen=True, kw_only=True):
     kind: BlockKind = "paragraph"
     heading_path: tuple[str, ...] = ()
     page: int | None = None
+    lead: int = 0
+    parent: Parent | None = None
 
 
 class ChunkCreated(Event, frozen=True, kw_only=True):

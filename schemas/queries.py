@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from schemas.documents import Parent
 from schemas.envelope import Event, Micros, Value, Version
 
 Lane = Literal["interactive", "bulk", "UNKNOWN"]
@@ -74,7 +75,11 @@ class QueryPlanned(Event, frozen=True, kw_only=True):
 
 
 class Passage(Value, frozen=True, kw_only=True):
-    """A chunk that was found, with where it stands and what it scored."""
+    """A chunk that was found, with where it stands and what it scored.
+
+    The first `lead` characters of `text` stand further up than `start`. Where there is a `parent`, the prompt holds it
+    in place of the text.
+    """
 
     object_id: str
     document: str
@@ -91,6 +96,8 @@ class Passage(Value, frozen=True, kw_only=True):
     heading_path: tuple[str, ...] = ()
     scores: dict[str, float] = {}
     generation: str = ""
+    lead: int = 0
+    parent: Parent | None = None
 
 
 class PassagesFound(Event, frozen=True, kw_only=True):

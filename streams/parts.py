@@ -23,17 +23,18 @@ from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
+from adapters.syntax import TreeSitterSyntax
 from processors.answer.admit import AdmitLimits
 from processors.answer.check import AnswerBar
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
-from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
 from processors.ingest.formats import ParseLimits
 from processors.ingest.generations import Identity
 from processors.ingest.redact import RedactionPolicy
 from processors.ingest.regenerate import Materials
+from processors.ingest.strategies import SplitterByType
 from processors.measure.prices import LOCAL_PRICES, Prices
 from processors.ports import Embedder, FollowedHeads, Parser, Ranker
 from schemas.codec import Codec
@@ -257,10 +258,10 @@ class Parts:
     def _redaction(self) -> RedactionPolicy:
         return RedactionPolicy()
 
-    def _splitter(self) -> StructureSplitter:
+    def _splitter(self) -> SplitterByType:
         chunking = self.settings.chunking
-        embedder = self.port("embedder")
-        return StructureSplitter(chunking.max_tokens, chunking.target_tokens, embedder.count, embedder.model)
+        by_type = {kind: rule.rule() for kind, rule in chunking.by_type.items()}
+        return SplitterByType(chunking.rule(), by_type, self.port("embedder"), TreeSitterSyntax())
 
     def _cancellations(self) -> Cancelled:
         return Cancelled(self.port("clock"))

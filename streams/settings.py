@@ -21,6 +21,8 @@ from pydantic_settings import (
 from processors.ingest.capture import TableMapping
 from processors.ingest.joins import JoinMapping
 from processors.ingest.mapping import FieldMapping, TopicMapping
+from processors.ingest.prose import SEPARATORS
+from processors.ingest.strategies import Rule, Strategy
 from streams.errors import StreamsError
 
 
@@ -112,11 +114,34 @@ class Parse(Section):
     table_s: float = Field(5.0, ge=0, description="Time to look for the tables of a PDF, seconds; beyond it, text.")
 
 
-class Chunking(Section):
-    """How documents are cut; a change of any of these is another index generation (`headwater index build`)."""
+class ChunkRule(Section):
+    """How documents of a type are cut; each strategy reads the parameters that are its own."""
 
+    strategy: Strategy = Field("structure", description="How documents are cut: see docs/steps/chunk.md.")
     max_tokens: int = Field(200, ge=16, description="Upper bound of a chunk, in tokens of the embedding model.")
     target_tokens: int = Field(120, ge=8, description="Cuts are sought from here on.")
+    overlap: float = Field(
+        0.0, ge=0, le=0.3, description="Share of a chunk that may repeat the end of the prose before it; not for code."
+    )
+    separators: tuple[str, ...] = Field(SEPARATORS, description="`recursive`: where to cut, the best first.")
+    sentences: int = Field(6, ge=1, description="`sentence`: most sentences of a chunk.")
+    similarity: float = Field(
+        0.2, ge=-1, le=1, description="`semantic`: below it two neighbours are about other things."
+    )
+    parent_tokens: int = Field(600, ge=16, description="`parent`: most tokens of what is read around a found chunk.")
+
+    def rule(self) -> Rule:
+        """These values for the splitter."""
+        return Rule(**{name: getattr(self, name) for name in Rule.__dataclass_fields__})
+
+
+class Chunking(ChunkRule):
+    """How documents are cut; a change of any of these is another index generation (`headwater index build`)."""
+
+    by_type: dict[str, ChunkRule] = Field(
+        default_factory=dict,
+        description="Other rules by media type, pattern (`text/x-*`) or only kind of block (`blocks/table`).",
+    )
 
 
 class Retrieve(Section):

@@ -21,9 +21,9 @@ class PeerMissingError(Exception):
     """A peer's environment can't be made here; the message says what the installer said."""
 
 
-def python_of(peer: str) -> Path:
+def python_of(peer: str, peers: Path = PEERS) -> Path:
     """The interpreter of a peer's own environment, made on first use. Raises PeerMissingError."""
-    pinned = PEERS / f"{peer}.txt"
+    pinned = peers / f"{peer}.txt"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     mark = hashlib.sha256(pinned.read_bytes() + version.encode()).hexdigest()[:12]
     folder = user_cache() / "bench" / f"{peer}-{mark}"

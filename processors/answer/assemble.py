@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from processors.answer.prompting import ANSWER_PROMPT, Prompts
 from processors.answer.words import words
 from processors.ports import Embedder
@@ -18,7 +20,7 @@ def assemble(ranked: PassagesRanked, embedder: Embedder, prompts: Prompts) -> It
     own, so that a citation names one chunk.
     """
     prompt = prompts.get(ANSWER_PROMPT)
-    chosen = _fitting(_distinct(ranked.passages), embedder, prompt.source_tokens)
+    chosen = _fitting(_distinct(list(map(_read, ranked.passages))), embedder, prompt.source_tokens)
     ordered = sorted(chosen, key=lambda passage: (passage.document, passage.start, passage.ordinal))
     sources = tuple(Source(number=number, passage=passage) for number, passage in enumerate(ordered, start=1))
     rendered = prompt.render(ranked.query.question, sources)
@@ -32,6 +34,14 @@ def assemble(ranked: PassagesRanked, embedder: Embedder, prompts: Prompts) -> It
         tokens=embedder.count(rendered.system) + embedder.count(rendered.prompt),
         degraded=ranked.degraded,
     )
+
+
+def _read(passage: Passage) -> Passage:
+    """The passage as it is read: a small chunk gives way to the parent it was cut from."""
+    around = passage.parent
+    if around is None:
+        return passage
+    return replace(passage, text=around.text, start=around.start, end=around.end, lead=0, parent=None)
 
 
 def _distinct(passages: Sequence[Passage]) -> list[Passage]:

@@ -105,7 +105,7 @@ def _citation(number: int, passage: Passage, quote: Span) -> Citation:
         title=passage.title,
         source_uri=passage.source_uri,
         quote=quote.text,
-        start=passage.start + quote.start,
-        end=passage.start + quote.end,
+        start=passage.start + max(0, quote.start - passage.lead),
+        end=passage.start + max(0, quote.end - passage.lead),
         page=passage.page,
     )

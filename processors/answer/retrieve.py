@@ -157,6 +157,8 @@ def _passage(hit: _Hit, head: DocumentHead, generation: str) -> Passage:
         heading_path=chunk.heading_path,
         scores=hit.scores,
         generation=generation,
+        lead=chunk.lead,
+        parent=chunk.parent,
     )
 
 

@@ -22,7 +22,8 @@ def chunk(
     if isinstance(document, DocumentDeleted):
         yield document
         return
-    chunks = list(named(splitter.split(document.blocks), document.title, SPLITTER_VERSION))
+    chosen = splitter.splitter_for(document.media_type, document.blocks)
+    chunks = list(named(chosen.split(document.blocks), document.title, SPLITTER_VERSION))
     for passage in chunks:
         yield ChunkCreated(
             tenant=document.tenant,
@@ -41,5 +42,5 @@ def chunk(
         source_uri=document.source_uri,
         access=document.access,
         names=tuple(passage.name for passage in chunks),
-        fingerprint=splitter.fingerprint,
+        fingerprint=chosen.fingerprint,
     )

@@ -12,13 +12,25 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, Protocol
 
-__all__ = ["Bounds", "Mark", "packed"]
+__all__ = ["Bounds", "Cut", "Mark", "packed"]
 
 Range = tuple[int, int]
 _HASH_BYTES: Final = 8
 _HASH_RANGE: Final = 2 ** (8 * _HASH_BYTES)
+
+
+class Cut(Protocol):
+    """Where a chunk may begin: whether it does, and how good a place it is among others (`rank`, then `hash`)."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def hash(self) -> int: ...
+
+    def is_anchor(self, spacing: float) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -48,9 +60,7 @@ class Bounds:
     least: float
 
 
-def packed(
-    sizes: Sequence[int], marks: Sequence[Mark], bounds: Bounds, fits: Callable[[int, int], bool]
-) -> list[Range]:
+def packed(sizes: Sequence[int], marks: Sequence[Cut], bounds: Bounds, fits: Callable[[int, int], bool]) -> list[Range]:
     """Ranges of neighbours, in order. `fits(i, j)` has the last word on whether i..j-1 may share a chunk.
 
     >>> marks = [Mark(word, size=5) for word in ("a", "b", "c", "d")]
@@ -67,7 +77,7 @@ class _Stretches:
     """One packing; positions are between things, 0 before the first."""
 
     def __init__(
-        self, before: Sequence[int], marks: Sequence[Mark], bounds: Bounds, fits: Callable[[int, int], bool]
+        self, before: Sequence[int], marks: Sequence[Cut], bounds: Bounds, fits: Callable[[int, int], bool]
     ) -> None:
         self._before = before
         self._bounds = bounds

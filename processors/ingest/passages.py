@@ -48,10 +48,13 @@ def digest_in(name: str) -> str:
 def named(chunks: Iterable[Chunk], title: str, version: str) -> Iterator[Chunk]:
     """Chunks with their names: chunker version, SHA-256 of the passage, how-manieth of its like.
 
-    The passage counts, not its bare text: another title or heading above it is another vector, so another chunk.
+    The passage counts, not its bare text: another title or heading above it is another vector, so another chunk. So
+    does the parent that is read in its place: where that changed, the chunk is another one, with the same vector.
     """
     seen: Counter[str] = Counter()
     for chunk in chunks:
-        digest = text_hash(passage_text(title, chunk.heading_path, chunk.text))[:NAME_HASH_CHARS]
+        passage = passage_text(title, chunk.heading_path, chunk.text)
+        around = f"\0{chunk.parent.text}" if chunk.parent else ""
+        digest = text_hash(f"{passage}{around}")[:NAME_HASH_CHARS]
         yield msgspec.structs.replace(chunk, name=f"{version}-{digest}-{seen[digest]}")
         seen[digest] += 1

@@ -17,7 +17,7 @@ from processors.ingest.formats import Piece, laid_out
 from processors.ingest.index import fold, index
 from processors.ingest.planning import Indexable
 from processors.ingest.settle import settle
-from processors.ports import Index, Vectors
+from processors.ports import Index, Splitter, Vectors
 from schemas.documents import (
     AccessChanged,
     ChunkEmbedded,
@@ -116,7 +116,7 @@ class Line:
     heads: MemoryHeads = field(default_factory=opened)
     cache: DictEmbeddingCache = field(default_factory=DictEmbeddingCache)
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
-    splitter: StructureSplitter = field(default_factory=splitter)
+    splitter: Splitter = field(default_factory=splitter)
     rejects: list[Reject] = field(default_factory=list)
 
     def embedded(self, documents: Iterable[DocumentRedacted | DocumentDeleted]) -> list[Indexable]:
