@@ -28,7 +28,7 @@ from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.capture import SourceMapping
 from processors.ingest.formats import Formats
-from processors.ingest.redact import RedactionPolicy
+from processors.ingest.policies import RedactionPolicy
 from processors.measure.prices import LOCAL_PRICES, Prices
 from processors.ports import Embedder, Ranker
 from schemas.codec import Codec
@@ -38,6 +38,7 @@ from streams.cancellations import LONGEST_S, Cancelled
 from streams.follow import Follower
 from streams.reading import Reader
 from streams.rebuild import mend, missing
+from streams.redaction import redaction_policy
 from streams.settings import Settings
 from topics.answer import QUERY_CANCELLED
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
@@ -169,7 +170,7 @@ class Parts:
         return DictEmbeddingCache()
 
     def _redaction(self) -> RedactionPolicy:
-        return RedactionPolicy()
+        return redaction_policy(self.settings.redaction)
 
     def _splitter(self) -> StructureSplitter:
         chunking = self.settings.chunking

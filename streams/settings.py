@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from processors.ingest.capture import TableMapping
+from processors.ingest.policies import Action
 from streams.errors import StreamsError
 
 
@@ -78,6 +79,33 @@ class Chunking(Section):
 
     max_tokens: int = Field(200, ge=16, description="Upper bound of a chunk, in tokens of the embedding model.")
     target_tokens: int = Field(120, ge=8, description="Cuts are sought from here on.")
+
+
+class Redaction(Section):
+    """What becomes of personal data and secrets, by kind; a change of any of these is a new fingerprint."""
+
+    default: dict[str, Action] = Field(
+        default_factory=dict, description="Kind to mask, tokenise, drop_block, drop_document or allow, for all tenants."
+    )
+    tenants: dict[str, dict[str, Action]] = Field(
+        default_factory=dict, description="The same by tenant, laid over the default."
+    )
+    token_secret: SecretStr = Field(
+        SecretStr(""), description="Secret: what tokens are made with.", json_schema_extra={"secret": True}
+    )
+    token_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Secret: the same by tenant, in place of the one for all.",
+        json_schema_extra={"secret": True},
+    )
+    presidio: bool = Field(False, description="Also look with Presidio's recognisers; needs the guard extra.")
+
+
+class Freshness(Section):
+    """How soon a change must be searchable."""
+
+    slo_ms: int = Field(150, ge=1, description="From the source's commit to the receipt, milliseconds.")
 
 
 class Retrieve(Section):
@@ -194,6 +222,8 @@ class Settings(BaseSettings):
     index: IndexSection = IndexSection()
     embed: Embed = Embed()
     chunking: Chunking = Chunking()
+    redaction: Redaction = Redaction()
+    freshness: Freshness = Freshness()
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()
     gateway: Gateway = Gateway()

@@ -15,6 +15,7 @@ from headwater.cli import (
     dlq,
     doctor,
     eval,
+    freshness,
     gateway,
     local,
     publish,
@@ -47,6 +48,7 @@ PARTS: Final = (
     config,
     doctor,
     eval,
+    freshness,
     render,
 )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
+import msgspec
+
 from processors.contract import Reject
 from schemas.changes import UNAVAILABLE, ChangeError, Row, RowChange, SourceRecord, read_change
 from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
@@ -71,10 +73,10 @@ def capture(
         _truncated(change, table)
         return
     row = _Captured(change, table, Version(source=change.position, offset=record.offset))
-    if change.operation == "delete":
-        yield row.deleted()
-        return
-    yield from row.changed()
+    events = [row.deleted()] if change.operation == "delete" else row.changed()
+    # The freshness clock starts where the change was committed, if the source says when.
+    trail = {"source": change.committed_at} if change.committed_at else {}
+    yield from (msgspec.structs.replace(event, trail=trail) for event in events)
 
 
 def _truncated(change: RowChange, table: TableMapping) -> None:
