@@ -6,9 +6,10 @@ Each port has a conformance suite in `tests/conformance/` that every implementat
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,26 @@ class Syntax(Protocol):
     def symbols(self, language: str, text: str) -> tuple[Symbol, ...] | None: ...
 
     def fingerprint(self, language: str) -> str: ...
+
+
+class Finding(NamedTuple):
+    """Data of a kind (`email`, `iban`) in a text, from `start` up to `end`."""
+
+    kind: str
+    start: int
+    end: int
+
+
+class Recogniser(Protocol):
+    """Finds personal data and secrets: in order, none over another. `version` changes whenever it may find others."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def kinds(self) -> frozenset[str]: ...
+
+    def find(self, text: str, kinds: AbstractSet[str]) -> Sequence[Finding]: ...
 
 
 class Embedder(Protocol):

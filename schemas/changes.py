@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from schemas.envelope import Event, Value
+from schemas.envelope import Event, Micros, Value
 from schemas.errors import SchemaError
 
 __all__ = ["FLOOR", "UNAVAILABLE", "ChangeError", "Row", "RowChange", "SourceRecord", "read_change"]
@@ -50,7 +50,8 @@ class RowChange(Value, frozen=True, kw_only=True):
     transaction that was open during the snapshot has a lower LSN than the snapshot, and yet is newer.
     Source: `docs/adr/0012-rows-as-documents.md`.
 
-    Rows that are not known are empty: `before` without REPLICA IDENTITY FULL, `after` of a delete.
+    Rows that are not known are empty: `before` without REPLICA IDENTITY FULL, `after` of a delete. `committed_at` is
+    the source's own time of the commit, 0 where it says none; a row of a snapshot was committed nobody knows when.
     """
 
     operation: Operation
@@ -59,6 +60,7 @@ class RowChange(Value, frozen=True, kw_only=True):
     key: Row
     before: Row
     after: Row
+    committed_at: Micros = Micros(0)
 
 
 def read_change(record: SourceRecord) -> RowChange | None:
@@ -112,6 +114,7 @@ def _enveloped(value: Row, key: Row, record: SourceRecord) -> RowChange | None:
         key=key,
         before=_row(value, "before"),
         after=_row(value, "after"),
+        committed_at=_moment(source, "") if operation != "r" else Micros(0),
     )
 
 
@@ -128,6 +131,7 @@ def _unwrapped(value: Row, key: Row, record: SourceRecord) -> RowChange | None:
         key=key,
         before=row if operation == "d" else {},
         after={} if operation == "d" else row,
+        committed_at=_moment(value, "__source_") if operation != "r" else Micros(0),
     )
 
 
@@ -152,6 +156,15 @@ def _position(lsn: object) -> int:
     if isinstance(lsn, bool) or not _POSITION.fullmatch(str(lsn)):
         raise ChangeError(f"wanted the LSN as a number that is not negative, got {lsn!r}")
     return int(str(lsn))
+
+
+def _moment(row: Row, prefix: str) -> Micros:
+    """When a change was committed, as finely as it is said; what is no time is none."""
+    for name, per_micro in ((f"{prefix}ts_us", 1), (f"{prefix}ts_ms", 1_000)):
+        said = row.get(name)
+        if isinstance(said, int) and not isinstance(said, bool) and said > 0:
+            return Micros(said * per_micro)
+    return Micros(0)
 
 
 def _some(value: Row) -> str:

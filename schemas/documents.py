@@ -79,16 +79,21 @@ class DocumentParsed(Event, frozen=True, kw_only=True):
 
 
 class Redaction(Value, frozen=True, kw_only=True):
-    """How many pieces of one kind (email, iban, secret) were masked."""
+    """How many pieces of one kind (email, iban, secret) were found, and what was done: mask, tokenise or drop_block."""
 
     kind: str
     count: int
+    action: str = "mask"
 
 
 class DocumentRedacted(DocumentParsed, frozen=True, kw_only=True):
-    """The same after PII and secrets are masked: what index generations are rebuilt from."""
+    """The same after PII and secrets are masked: what index generations are rebuilt from.
+
+    Offsets are those of the text as it is here. `policy` is the fingerprint of the rules that were applied.
+    """
 
     redactions: tuple[Redaction, ...] = ()
+    policy: str = ""
 
 
 class Parent(Value, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from processors.ingest.settle import settle
 from processors.ingest.survey import survey
 from streams.hop import BatchLimits, Hop, Journey
 from streams.metrics import observe_freshness
+from streams.redaction import observe_redactions
 from topics.ingest import (
     ACCESS_CHANGED,
     CHUNK_CREATED,
@@ -45,7 +46,7 @@ INGEST: Final = Journey(
         # bytes become blocks with offsets
         Hop((DOCUMENT_CHANGED,), parse, (DOCUMENT_PARSED,)),
         # a rebuild replays from here
-        Hop((DOCUMENT_PARSED,), redact, (DOCUMENT_REDACTED,)),
+        Hop((DOCUMENT_PARSED,), redact, (DOCUMENT_REDACTED,), committed=observe_redactions),
         # the last event closes the version
         Hop((DOCUMENT_REDACTED,), chunk, (CHUNK_CREATED,)),
         # only what was never computed before

@@ -59,7 +59,7 @@ EXPIRED: Final = Counter(
 
 FRESHNESS: Final = Histogram(
     "headwater_index_freshness_seconds",
-    "From the moment a change entered the platform to its receipt.",
+    "From a change's commit at its source, where it says when, else from its entrance, to its receipt.",
     ["outcome"],
     buckets=(0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0),
 )

@@ -32,7 +32,7 @@ from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
 from processors.ingest.formats import ParseLimits
 from processors.ingest.generations import Identity
-from processors.ingest.redact import RedactionPolicy
+from processors.ingest.policies import RedactionPolicy
 from processors.ingest.regenerate import Materials
 from processors.ingest.strategies import SplitterByType
 from processors.measure.prices import LOCAL_PRICES, Prices
@@ -50,6 +50,7 @@ from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.reading import Reader
 from streams.rebuild import mend, missing
+from streams.redaction import redaction_policy
 from streams.settings import Settings, child_environment
 from topics.answer import QUERY_CANCELLED
 from topics.ingest import DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
@@ -256,7 +257,7 @@ class Parts:
         return DictEmbeddingCache()
 
     def _redaction(self) -> RedactionPolicy:
-        return RedactionPolicy()
+        return redaction_policy(self.settings.redaction)
 
     def _splitter(self) -> SplitterByType:
         chunking = self.settings.chunking

@@ -226,7 +226,7 @@ class Pipeline:
             occurred_at=now,
             producer_version=self.origin.producer_version,
             git_sha=self.origin.git_sha,
-            trail={**cause.trail, bound.name: now},
+            trail={**cause.trail, **event.trail, bound.name: now},
         )
         topic = bound.hop.topic_of(complete)
         key, value = self._encode(topic, complete)

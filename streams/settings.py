@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,7 @@ from pydantic_settings import (
 from processors.ingest.capture import TableMapping
 from processors.ingest.joins import JoinMapping
 from processors.ingest.mapping import FieldMapping, TopicMapping
+from processors.ingest.policies import Action
 from processors.ingest.prose import SEPARATORS
 from processors.ingest.strategies import Rule, Strategy
 from streams.errors import StreamsError
@@ -142,6 +143,33 @@ class Chunking(ChunkRule):
         default_factory=dict,
         description="Other rules by media type, pattern (`text/x-*`) or only kind of block (`blocks/table`).",
     )
+
+
+class Redaction(Section):
+    """What becomes of personal data and secrets, by kind; a change of any of these is a new fingerprint."""
+
+    default: dict[str, Action] = Field(
+        default_factory=dict, description="Kind to mask, tokenise, drop_block, drop_document or allow, for all tenants."
+    )
+    tenants: dict[str, dict[str, Action]] = Field(
+        default_factory=dict, description="The same by tenant, laid over the default."
+    )
+    token_secret: SecretStr = Field(
+        SecretStr(""), description="Secret: what tokens are made with.", json_schema_extra={"secret": True}
+    )
+    token_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Secret: the same by tenant, in place of the one for all.",
+        json_schema_extra={"secret": True},
+    )
+    presidio: bool = Field(False, description="Also look with Presidio's recognisers; needs the guard extra.")
+
+
+class Freshness(Section):
+    """How soon a change must be searchable."""
+
+    slo_ms: int = Field(150, ge=1, description="From the source's commit to the receipt, milliseconds.")
 
 
 class Retrieve(Section):
@@ -295,6 +323,8 @@ class Settings(BaseSettings):
     embed: Embed = Embed()
     parse: Parse = Parse()
     chunking: Chunking = Chunking()
+    redaction: Redaction = Redaction()
+    freshness: Freshness = Freshness()
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()
     gateway: Gateway = Gateway()

@@ -18,6 +18,7 @@ from headwater.cli import (
     doctor,
     erase,
     eval,
+    freshness,
     gateway,
     index,
     local,
@@ -57,6 +58,7 @@ PARTS: Final = (
     doctor,
     audit,
     eval,
+    freshness,
     render,
 )
 

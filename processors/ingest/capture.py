@@ -109,11 +109,10 @@ def capture(record: SourceRecord, mapping: SourceMapping, claims: Claims, heads_
         yield from _truncated(change, table, version, heads_of)
         return
     row = _Captured(change, table, version)
-    if change.operation == "delete":
-        yield row.deleted()
-        return
-    for event in row.changed():
-        yield _claimed(event, claims)
+    events = [row.deleted()] if change.operation == "delete" else row.changed()
+    # The freshness clock starts where the change was committed, if the source says when.
+    trail = {"source": change.committed_at} if change.committed_at else {}
+    yield from (msgspec.structs.replace(_claimed(event, claims), trail=trail) for event in events)
 
 
 def _truncated(

@@ -1,139 +1,291 @@
-"""What personal data and secrets look like, and the checksum or rule that tells them from what only looks like them."""
+"""What personal data and secrets look like, and the checksum, range or word beside it that tells it from the rest.
+
+Every expression takes time linear in the text: what repeats is bounded, and no two ways lead over the same characters.
+"""
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
+
+from processors.ingest import checksums
+from processors.ingest.secrets import ASSIGNED, AUTHORIZATION, IN_ADDRESS, ISSUED, PRIVATE_KEY, looks_drawn
 
 __all__ = ["PATTERNS", "Pattern"]
 
 
+def _yes(_: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Pattern:
-    """A kind of data: where it may be, and whether it is. The expression's group `it`, if it has one, is the data."""
+    """A kind of data: where it may be, and whether it is. The expression's group `it`, if it has one, is the data.
+
+    `needs` are small letters of which the text must hold one, else the expression is not tried; `unless` speaks
+    against it when it stands right before; `end` says where the data ends in what the expression took.
+    """
 
     kind: str
     expression: re.Pattern[str]
-    holds: Callable[[str], bool] = lambda _: True
+    holds: Callable[[str], bool] = _yes
+    needs: tuple[str, ...] = ()
+    unless: re.Pattern[str] | None = None
+    end: Callable[[str], int] = len
+
+    @property
+    def group(self) -> str | int:
+        return "it" if "it" in self.expression.groupindex else 0
 
 
-def _digits(text: str) -> str:
-    return "".join(char for char in text if "0" <= char <= "9")
-
-
-# Lengths in use, and first digits of the payment networks: one number in ten has a right check digit by chance.
-CARD_LENGTHS: Final = frozenset({13, 14, 15, 16, 19})
-CARD_NETWORKS: Final = frozenset({2, 3, 4, 5, 6})
-
-
-def luhn_holds(text: str) -> bool:
-    """Whether a card number's check digit is right (ISO/IEC 7812-1, annex B).
-
-    >>> luhn_holds("4111 1111 1111 1111"), luhn_holds("4111 1111 1111 1112")
-    (True, False)
-    """
-    digits = [int(char) for char in _digits(text)]
-    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
-    return len(digits) in CARD_LENGTHS and digits[0] in CARD_NETWORKS and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-
-
-# ISO 13616 registry: how long an IBAN of a country is.
-IBAN_LENGTHS: Final = {
-    country: int(length)
-    for length, countries in {
-        "15": "NO", "16": "BE", "18": "DK FI FO GL NL", "19": "MK SI", "20": "AT BA EE KZ LT LU XK",
-        "21": "CH HR LI LV", "22": "BG BH CR DE GB GE IE ME RS", "23": "AE GI IL IQ TL",
-        "24": "AD CZ ES MD PK RO SA SE SK TN VG", "25": "PT", "26": "IS TR", "27": "FR GR IT MC MR SM",
-        "28": "AL AZ CY DO GT HU LB PL SV BY", "29": "BR PS QA UA", "30": "JO KW MU", "31": "MT SC", "32": "LC",
-    }.items()
-    for country in countries.split()
-}  # fmt: skip
-
-
-def iban_holds(text: str) -> bool:
-    """Whether an IBAN has its country's length and a right checksum (ISO 7064, mod 97-10).
-
-    >>> iban_holds("DE89 3704 0044 0532 0130 00"), iban_holds("DE89 3704 0044 0532 0130 01")
-    (True, False)
-    """
-    bare = "".join(text.split()).upper()
-    if IBAN_LENGTHS.get(bare[:2]) != len(bare):
-        return False
-    return int("".join(str(int(char, 36)) for char in bare[4:] + bare[:4])) % 97 == 1
-
-
-def ssn_holds(text: str) -> bool:
-    """Whether a US social security number can have been issued (no 000, 666 or 9xx, no zero group)."""
-    area, group, serial = re.split(r"[- ]", text)
-    return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
+def _count(text: str) -> int:
+    return sum("0" <= char <= "9" for char in text)
 
 
 def ipv4_holds(text: str) -> bool:
     try:
-        return not (IPv4Address(text).is_loopback or IPv4Address(text).is_unspecified)
+        address = IPv4Address(text)
     except AddressValueError:
         return False
+    return not (address.is_loopback or address.is_unspecified or text.startswith(("0.", "255.")))
 
 
-def phone_holds(text: str) -> bool:
-    """Whether the digits may be dialled: 9 to 15 of them with a country code, 10 of a North American number else."""
-    count = len(_digits(text))
-    return 9 <= count <= 15 if text.startswith(("+", "00")) else count == 10
+def ipv6_holds(text: str) -> bool:
+    """Whether it is an address that says where somebody is: none of `::1`, and no words between colons."""
+    try:
+        address = IPv6Address(text)
+    except AddressValueError:
+        return False
+    return not (address.is_loopback or address.is_unspecified) and _count(text) > 0 and len(text) > 4
 
 
-# Words and placeholders have less than this many bits per character; keys that were drawn at random have more.
-KEY_BITS_PER_CHAR: Final = 3.0
+def mac_holds(text: str) -> bool:
+    bare = re.sub(r"[^0-9a-f]", "", text.lower())
+    return bare not in ("0" * 12, "f" * 12) and ("." not in text or not bare.isdigit())
 
 
-def looks_random(text: str) -> bool:
-    """Whether a value looks drawn at random: letters and digits, and enough entropy per character."""
-    counts = Counter(text).values()
-    bits = -sum(count / len(text) * math.log2(count / len(text)) for count in counts)
-    return bits >= KEY_BITS_PER_CHAR and any(char.isdigit() for char in text) and any(char.isalpha() for char in text)
+_FILES: Final = frozenset(["png", "jpg", "jpeg", "gif", "svg", "webp", "pdf", "css", "js", "ts", "md", "txt", "html", "local", "localhost", "internal"])
 
 
-_KNOWN_KEYS: Final = r"""
-    (?:AKIA|ASIA)[0-9A-Z]{16}                                  # AWS
-  | gh[pousr]_[A-Za-z0-9]{36,} | github_pat_[A-Za-z0-9_]{22,}  # GitHub
-  | glpat-[A-Za-z0-9_-]{20,}                                   # GitLab
-  | xox[abeprs]-[A-Za-z0-9-]{10,}                              # Slack
-  | sk-[A-Za-z0-9_-]{20,}                                      # model providers
-  | [sr]k_(?:live|test)_[A-Za-z0-9]{16,}                       # Stripe
-  | AIza[0-9A-Za-z_-]{35}                                      # Google
-  | npm_[A-Za-z0-9]{36} | hf_[A-Za-z0-9]{30,}                  # npm, Hugging Face
-  | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}  # JWT
-"""
+def email_holds(text: str) -> bool:
+    """Whether it is an address of a person: no file (`logo@2x.png`), no package version, no repository's `git@`."""
+    local, _, domain = text.rpartition("@")
+    *labels, top = domain.lower().split(".")
+    numbered = len(labels) > 1 and all(label.isdigit() for label in labels)
+    return top not in _FILES and local.lower() != "git" and not numbered and ".." not in local
+
+
+def _in_range(least: int, most: int) -> Callable[[str], bool]:
+    return lambda text: least <= _count(text) <= most
+
+
+_DATE: Final = re.compile(r"[0-9]{1,2}([./-])[0-9]{1,2}\1[0-9]{2,4}(?![0-9])|[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def trunk_holds(text: str) -> bool:
+    """Whether a number with a leading 0 may be dialled: 9 to 12 digits, and no date."""
+    return 9 <= _count(text) <= 12 and not _DATE.match(text.lstrip("("))
+
+
+def birth_holds(text: str) -> bool:
+    """Whether a date may be one of birth of somebody alive or remembered: its year is between 1880 and 2049."""
+    years = re.findall(r"[0-9]{4}", text)
+    numbers = [int(number) for number in re.findall(r"(?<![0-9])[0-9]{1,2}(?![0-9])", text)]
+    return all("1880" <= year < "2050" for year in years) and all(1 <= number <= 99 for number in numbers)
+
+
+def passport_holds(text: str) -> bool:
+    return _count(text) >= 5 and len(text) >= 7
+
+
+_THING: Final = re.compile(
+    r"(?<!\w)(?:part|order|serial|sku|p/?n|s/?n|item|invoice|model|ref(?:erence)?|isbn(?:-1[03])?|issn|ean|gtin|tracking|batch|lot|ticket"
+    r"|case|article|artikel|bestell|auftrags?|rechnungs?|teile|seriennummer|pieza|pedido|commande|facture|pièce|ordine)"
+    r"[\w .:#°-]{0,16}$",
+    re.IGNORECASE,
+)
+_VERSION: Final = re.compile(
+    r"(?<!\w)(?:versi[oó]ne?|ver\.?|v|release|build|firmware|driver|section|chapter|kapitel|abschnitt|§|upgrade to|oid) ?$",
+    re.IGNORECASE,
+)
+# A number called by one of these is a number to dial, whatever its shape.
+_DIALLED: Final = (
+    r"(?:tel|telephone|telefon|tel[eé]fono|t[eé]l[eé]phone|telefone|phone|fon|mobile?|m[oó]vil|cellulare|celular|handy"
+    r"|cell|fax|whatsapp|sms|call|dial|ring|appelez|llame|chiamare|anrufen|ruf|bel|zadzwoń|komórka)"
+)
+_MONTH: Final = r"(?:de )?[^\W\d_]{3,12}\.?(?: de)?"
+_DAY: Final = r"[0-9]{1,2}(?:\.|st|nd|rd|th|er|º)?"
+_BORN: Final = (
+    r"(?:born|date of birth|birth ?date|birthday|d\.?o\.?b\.?|geboren|geb\.|geburtsdatum|geburtstag|née?|date de naissance"
+    r"|fecha de nacimiento|nacid[oa]|nat[oa]|data di nascita|data de nascimento|nascid[oa]|data urodzenia|urodzon[ya]"
+    r"|geboortedatum|född|födelsedatum)"
+)
+_PASS: Final = r"(?:passport|reisepass|passeport|pasaporte|passaporto|passaporte|paszport|paspoort|pass-?nr)\w{0,8}"
+_NUMBER: Final = r"(?:\s{1,2}(?:no|nr|n[º°o]|num|number|nummer|num[ée]ro|n[uú]mero|numer|nummer)\.?)?"
+_IS: Final = r"\s?[:#=]?\s{0,2}(?:(?:is|was|ist|lautet|es|est|è|é|to|jest) )?"
+
+
+def _called(words: str, value: str) -> re.Pattern[str]:
+    """A value that stands right behind a word which says what it is."""
+    return re.compile(rf"(?<!\w)(?i:{words}){_NUMBER}{_IS}(?P<it>{value})(?![\w-])")
+
+
+def _id(words: str, value: str, holds: Callable[[str], bool], *needs: str) -> Pattern:
+    return Pattern("national_id", _called(words, value), holds, needs)
+
+
+_GROUPS: Final = r"[0-9](?:[ .-]?[0-9])"
 
 PATTERNS: Final = (
+    Pattern("secret", PRIVATE_KEY, needs=("private key",)),
+    Pattern("secret", ISSUED),
+    Pattern("secret", IN_ADDRESS, needs=("://",)),
     Pattern(
         "secret",
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        ASSIGNED,
+        looks_drawn,
+        ("key", "secret", "token", "pass", "pwd", "credential", "wort", "contrase", "senha", "hasł", "wacht"),
     ),
-    Pattern("secret", re.compile(rf"(?<![A-Za-z0-9_-])(?:{_KNOWN_KEYS})(?![A-Za-z0-9])", re.VERBOSE)),
+    Pattern("secret", AUTHORIZATION, looks_drawn, ("bearer", "basic")),
     Pattern(
-        "secret",
+        "iban", re.compile(r"\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}"), lambda t: bool(t), end=checksums.iban_end
+    ),
+    Pattern(
+        "national_id",
+        re.compile(r"(?<![\w-])[A-Z]{6}[0-9L-V]{2}[ABCDEHLMPRST][0-9L-V]{2}[A-Z][0-9L-V]{3}[A-Z](?![\w-])"),
+        checksums.codice_fiscale_holds,
+    ),
+    Pattern(
+        "national_id",
+        re.compile(r"(?<![\w-])(?:[XYZ]-?[0-9]{7}|[0-9]{8})-?[A-Z](?![\w-])"),
+        checksums.dni_holds,
+    ),
+    Pattern(
+        "national_id",
+        re.compile(r"(?<![\w-])[12] ?[0-9]{2} ?[0-9]{2} ?[0-9][0-9AB] ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}(?![\w-])"),
+        checksums.nir_holds,
+    ),
+    Pattern("national_id", re.compile(r"(?<![\w.-])[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?![\w-])"), checksums.cpf_holds),
+    Pattern(
+        "national_id",
+        re.compile(r"(?<![\w-])(?:19|20)?[0-9]{6}[-+][0-9]{4}(?![\w-])"),
+        checksums.personnummer_holds,
+    ),
+    Pattern(
+        "national_id",
         re.compile(
-            r"(?:api[_-]?key|secret(?:[_-]?key)?|access[_-]?(?:key|token)|auth[_-]?token|password|passwd|token)"
-            r"[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<it>[A-Za-z0-9+/_.~-]{12,256}={0,2})",
-            re.IGNORECASE,
+            r"(?<![\w-])(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] [0-9]{2} [0-9]{2} [0-9]{2} [A-D](?!\w)"
         ),
-        looks_random,
     ),
-    Pattern("secret", re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,64}:(?P<it>[^\s:/@]{3,128})@", re.IGNORECASE)),
-    Pattern("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), iban_holds),
-    Pattern("card", re.compile(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-])"), luhn_holds),
-    Pattern("ssn", re.compile(r"(?<![\w-])\d{3}[- ]\d{2}[- ]\d{4}(?![\w-])"), ssn_holds),
-    Pattern("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")),
+    _id(
+        r"national insurance|ni number|nino",
+        r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]",
+        _yes, "insurance", "ni number", "nino",
+    ),
+    _id("cpf", r"[0-9]{11}", checksums.cpf_holds, "cpf"),
+    _id("nhs", _GROUPS + "{9}", checksums.nhs_holds, "nhs"),
+    _id(
+        r"steuer-?id(?:ent\w{0,20})?|steuerliche id\w{0,20}|idnr\.?|tax id|steuernummer",
+        _GROUPS + "{10}", checksums.steuer_id_holds, "steuer", "idnr", "tax id",
+    ),
+    _id(r"bsn|burgerservicenummer|sofinummer", _GROUPS + "{8}", checksums.bsn_holds, "bsn", "nummer"),
+    _id("pesel", r"[0-9]{11}", checksums.pesel_holds, "pesel"),
+    _id(r"aadhaar|aadhar|uidai|uid", _GROUPS + "{11}", checksums.aadhaar_holds, "aadh", "uid"),
+    _id(r"sin|social insurance", _GROUPS + "{8}", checksums.sin_holds, "sin", "insurance"),
+    Pattern(
+        "card",
+        re.compile(
+            r"(?<![\w.+-])(?:[0-9]{13,19}|[0-9]{4}(?P<a>[ -])[0-9]{4}(?P=a)[0-9]{4}(?P=a)[0-9]{4}(?:(?P=a)[0-9]{3})?"
+            r"|[0-9]{4}(?P<b>[ -])[0-9]{6}(?P=b)[0-9]{4,5})(?![\w-])"
+        ),
+        checksums.card_holds,
+    ),
+    Pattern("ssn", re.compile(r"(?<![\w.-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])"), checksums.ssn_holds, unless=_THING),
+    Pattern(
+        "ssn", _called("ssn|social security", r"[0-9]{3} ?[0-9]{2} ?[0-9]{4}"), checksums.ssn_holds, ("ssn", "social sec")
+    ),
+    Pattern(
+        "passport",
+        _called(_PASS, r"[A-Z]{0,3}[0-9]{6,9}[A-Z]?|[CFGHJKLMNPRTVWXYZ][0-9A-Z]{8}"),
+        passport_holds,
+        ("pass", "pasaporte", "paszport", "paspoort"),
+    ),
+    Pattern(
+        "birth_date",
+        re.compile(
+            rf"(?<!\w)(?i:{_BORN})(?!\w)[^0-9\n]{{0,40}}?\n?(?<![\w.-])(?P<it>[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}"
+            rf"|[0-9]{{1,2}}[-/.][0-9]{{1,2}}[-/.](?:[0-9]{{4}}|[0-9]{{2}})|{_DAY} {_MONTH},? [0-9]{{4}}"
+            rf"|[^\W\d_]{{3,12}}\.? {_DAY},? [0-9]{{4}})(?![\w-])"
+        ),
+        birth_holds,
+        ("born", "birth", "ob", "geb", "née", "né ", "naiss", "nac", "nat", "nasc", "urodz", "född", "föd", "d.o.b"),
+    ),
+    Pattern(
+        "email",
+        re.compile(r"(?<![\w.+%'-])[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@])"),
+        email_holds,
+        ("@",),
+    ),
+    Pattern(
+        "mac",
+        re.compile(
+            r"(?<![\w:.-])(?:[0-9A-Fa-f]{2}(?P<a>[:-])(?:[0-9A-Fa-f]{2}(?P=a)){4}[0-9A-Fa-f]{2}"
+            r"|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})(?![\w:-])"
+        ),
+        mac_holds,
+    ),
+    Pattern(
+        "ipv6",
+        re.compile(
+            r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){1,7}(?:(?::[0-9A-Fa-f]{1,4}){1,7}|[0-9A-Fa-f]{1,4}|:)"
+            r"(?:[0-9A-Fa-f:]{0,30}(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])"
+            r"|(?<![\w:.]):(?::[0-9A-Fa-f]{1,4}){2,7}(?![\w:])"
+        ),
+        ipv6_holds,
+        (":",),
+    ),
+    Pattern(
+        "ipv4",
+        re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w|\.[0-9]|-[a-z])"),
+        ipv4_holds,
+        (".",),
+        unless=_VERSION,
+    ),
     Pattern(
         "phone",
-        re.compile(r"(?<![\w.])(?:\+|00)?(?:\(\d{1,4}\)|\d{1,4})(?:[ ./-]?(?:\(\d{1,4}\)|\d{2,4})){2,5}(?![\w])"),
-        phone_holds,
+        re.compile(r"(?<![\w.+])\(?\+ ?\(?[1-9](?:[ \u00a0./()-]{0,3}+[0-9]){7,14}(?!\w)"),
+        _in_range(8, 15),
+        ("+",),
     ),
-    Pattern("ipv4", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)"), ipv4_holds),
+    Pattern(
+        "phone",
+        re.compile(r"(?<![\w.+-])00[1-9][0-9]{0,2}[ /-](?:[0-9()]{1,8}[ /-]?){1,6}+(?<=[0-9])(?!\w)"),
+        _in_range(10, 17),
+        ("00",),
+    ),
+    Pattern(
+        "phone",
+        re.compile(
+            r"(?<![\w.+-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}(?P<a>[ .-]))[2-9][0-9]{2}(?(a)(?P=a)|[ .-])[0-9]{4}"
+            r"(?![\w-])"
+        ),
+        unless=_THING,
+    ),
+    Pattern(
+        "phone",
+        re.compile(r"(?<![\w.+/-])\(?0[1-9][0-9]{0,4}\)?(?:[ /.-]{1,3}[0-9]{2,8}){1,5}(?![\w-]|\.[0-9])"),
+        trunk_holds,
+        unless=_THING,
+    ),
+    Pattern(
+        "phone",
+        re.compile(
+            rf"(?<!\w)(?i:{_DIALLED})(?!\w)[^0-9\n]{{0,24}}?(?P<it>\(?[0-9](?:[ \u00a0./()-]{{0,2}}+[0-9]){{6,14}})(?![\w-])"
+        ),
+        lambda text: 7 <= _count(text) <= 15 and not _DATE.match(text),
+    ),
 )
 """In this order: what an earlier one takes, a later one can't."""

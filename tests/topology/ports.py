@@ -19,7 +19,7 @@ from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.erasing import LogForgets, Standing
-from processors.ingest.redact import RedactionPolicy
+from processors.ingest.policies import RedactionPolicy
 from processors.measure.prices import Prices
 from processors.ports import Vectors
 from schemas.codec import Codec
