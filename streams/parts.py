@@ -30,7 +30,7 @@ from processors.ingest.capture import SourceMapping
 from processors.ingest.formats import Formats
 from processors.ingest.redact import RedactionPolicy
 from processors.measure.prices import LOCAL_PRICES, Prices
-from processors.ports import Embedder, Ranker
+from processors.ports import Embedder, Index, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
@@ -153,8 +153,15 @@ class Parts:
     def _heads(self) -> MemoryHeads:
         return MemoryHeads(self.port("generation"))
 
-    def _store(self) -> LocalIndex:
-        return LocalIndex(self.settings.index.folder / self.settings.index.generation)
+    def _store(self) -> Index:
+        chosen = self.settings.index
+        if chosen.kind == "local":
+            return LocalIndex(chosen.folder / chosen.generation)
+        from adapters.weaviate_index import Shape, WeaviateIndex, WeaviateOptions
+
+        embedder = self.port("embedder")
+        shape = Shape(embedder.model, embedder.dimension, chosen.corpus, chosen.generation)
+        return WeaviateIndex(WeaviateOptions(chosen.url, chosen.grpc_port, chosen.api_key), shape)
 
     def _formats(self) -> Formats:
         return all_formats()

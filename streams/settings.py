@@ -61,6 +61,13 @@ class IndexSection(Section):
 
     folder: Path = Field(Path(".headwater/index"), description="Folder of the local index.")
     generation: str = Field("g1", description="The index generation that this deployment builds and serves.")
+    kind: Literal["local", "weaviate"] = Field(
+        "local", description="`local` is a folder of one process; `weaviate` a server (1.38.8 or newer) for any number."
+    )
+    corpus: str = Field("main", description="Names the collections on a server: letters, digits and underscores.")
+    url: str = Field("http://127.0.0.1:8080", description="Base address of Weaviate.")
+    grpc_port: int = Field(50051, ge=1, description="Port of Weaviate's gRPC, on the same host.")
+    api_key: str = Field("", repr=False, description="Secret: key for Weaviate.", json_schema_extra={"secret": True})
 
 
 class Embed(Section):
