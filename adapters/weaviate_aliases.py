@@ -16,8 +16,8 @@ class ServingAlias:
     >>> with ServingAlias(WeaviateOptions(), "handbook") as alias:  # doctest: +SKIP
     ...     alias.point_to("g2")
 
-    Our own searches name the collection of their generation, so a switch never mixes two of them in one answer. An alias
-    works for objects only: tenants and settings need the collection's own name, which `target` says.
+    Our own searches name the collection of their generation, so a switch never mixes two of them in one answer. An
+    alias works for objects only: tenants and settings need the collection's own name, which `target` says.
     Raises IndexUnavailableError, and IndexSchemaError for a generation that has no collection.
     """
 

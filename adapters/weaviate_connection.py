@@ -1,7 +1,7 @@
 """The connection to a Weaviate server: opened once, with a deadline on everything, and failures in our words.
 
-The client's own retries are taken out: on a lost connection it would sleep for up to a minute inside a call. One patient
-second try takes their place, which bridges a restart of the connection, not one of the server.
+The client's own retries are taken out: on a lost connection it would sleep for up to a minute inside a call. One
+patient second try takes their place, which bridges a restart of the connection, not one of the server.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def unavailable(doing: str, said: str, options: WeaviateOptions) -> IndexUnavail
 def _remedy(said: str) -> str:
     if any(words in said for words in _FULL):
         return (
-            "it refuses writes: give it disk or memory (DISK_USE_READONLY_PERCENTAGE, MEMORY_READONLY_PERCENTAGE), then "
-            "set its shards to READY again; work goes on by itself"
+            "it refuses writes: give it disk or memory (DISK_USE_READONLY_PERCENTAGE, MEMORY_READONLY_PERCENTAGE), "
+            "then set its shards to READY again; work goes on by itself"
         )
     if any(words in said for words in ("401", "403", "unauthorized", "forbidden", "permission", "unauthenticated")):
         return "give a key that may read and write there (index.api_key)"

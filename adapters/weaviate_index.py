@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,17 @@ from adapters.host import SystemIds
 from adapters.keyword_index import MAX_TERMS, stemmed
 from adapters.weaviate_connection import IndexSchemaError, WeaviateOptions, opened, speaking, unavailable
 from adapters.weaviate_names import object_uuid, tenant_name
-from adapters.weaviate_reading import PAGE, doubtful, forget, pages, rows, seal_uuid, unhinted, whole_objects
+from adapters.weaviate_reading import (
+    PAGE,
+    doubtful,
+    forget,
+    pages,
+    rows,
+    seal_uuid,
+    searchable,
+    unhinted,
+    whole_objects,
+)
 from adapters.weaviate_schema import VECTOR, WHOLE, Shape, ensure, properties_of, thing_of
 from adapters.weaviate_seals import Seals, Ticket
 from processors.ports import Candidate, IndexObject, Vectors
@@ -30,8 +40,9 @@ __all__ = ["IndexSchemaError", "Shape", "WeaviateIndex", "WeaviateOptions"]
 
 # What a server returns at most for one search (its QUERY_MAXIMUM_RESULTS).
 _MOST_RESULTS: Final = 10_000
-# Enough to hide the way to the server and back; more would only wait for its one writer.
-_PATCHES_AT_ONCE: Final = 4
+# Pages or patches in flight: enough to hide the way to the server and back, and what the client does meanwhile.
+_AT_ONCE: Final = 4
+_MOST_PROVEN: Final = 100_000
 
 
 class WeaviateIndex:
@@ -54,9 +65,9 @@ class WeaviateIndex:
         self._seals = Seals(SystemIds().new())
         self._lock = threading.Lock()
         self._client: WeaviateClient | None = None
-        self._closed = False
+        self._closed = self._indexes_at_once = False
         self._proven: set[tuple[str, str]] = set()
-        self._patching = ThreadPoolExecutor(_PATCHES_AT_ONCE, thread_name_prefix="weaviate")
+        self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="weaviate")
         try:
             self._connected()
         except IndexUnavailableError:
@@ -72,19 +83,26 @@ class WeaviateIndex:
         for found in objects:
             if len(found.vector) != 4 * self.shape.dimension:
                 raise ValueError(
-                    f"wanted a vector of dimension {self.shape.dimension} ({4 * self.shape.dimension} bytes) for object "
-                    f"{found.object_id!r}, got {len(found.vector)} bytes; embed it with {self.shape.model!r}"
+                    f"wanted a vector of dimension {self.shape.dimension} ({4 * self.shape.dimension} bytes) for "
+                    f"object {found.object_id!r}, got {len(found.vector)} bytes; embed it with {self.shape.model!r}"
                 )
             by_tenant[found.tenant][object_uuid(found.object_id)] = found
-        for tenant, latest in by_tenant.items():
-            for page in pages(latest):
-                self._write(tenant, {uuid: latest[uuid] for uuid in page})
+        work = [
+            (tenant, {uuid: latest[uuid] for uuid in page})
+            for tenant, latest in by_tenant.items()
+            for page in pages(latest)
+        ]
+        if len(work) == 1:
+            self._write(*work[0])
+        else:
+            self._all(self._write, work)
 
     def remove(self, tenant: str, object_ids: Iterable[str]) -> int:
         """Forgets objects and says how many there were; an unknown id is no error."""
         gone = 0
         with self._held(tenant, "removing objects") as held:
             for page in pages(map(object_uuid, object_ids)):
+                self._proven -= {(tenant, uuid) for uuid in page}
                 gone += forget(held, page)
         return gone
 
@@ -95,9 +113,9 @@ class WeaviateIndex:
         with self._held(tenant, "asking for objects") as held:
             for page in pages(map(object_uuid, ids)):
                 found = rows(held, page, ["writer", "call"])
-                open_ = [uuid for uuid in self._doubtful(held, tenant, found) if (tenant, uuid) not in self._proven]
+                open_ = self._doubtful(held, tenant, found)
                 proven = whole_objects(held, open_) if open_ else set()
-                self._proven |= {(tenant, uuid) for uuid in proven}
+                self._prove(tenant, proven)
                 known |= found.keys() - (set(open_) - proven)
         return {name for name in ids if object_uuid(name) in known}
 
@@ -165,7 +183,7 @@ class WeaviateIndex:
         """Seals what was written and lets go of the connection."""
         with self._lock:
             client, self._client, closed, self._closed = self._client, None, self._closed, True
-        self._patching.shutdown(wait=True, cancel_futures=True)
+        self._workers.shutdown(wait=True, cancel_futures=True)
         if client is None or closed:
             return
         try:
@@ -202,11 +220,33 @@ class WeaviateIndex:
                 raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
         except BaseException:
             self._seals.failed(ticket)
+            self._proven -= {(tenant, uuid) for uuid in page}
             raise
         self._seals.done(ticket)
+        if not self._indexes_at_once:
+            self._require_indexed(held, page)
+
+    def _require_indexed(self, held: Collection[Any, Any], page: dict[str, IndexObject]) -> None:
+        """Once per process: a server that puts vectors into a queue would acknowledge what can't be found yet."""
+        vector = np.frombuffer(next(iter(page.values())).vector, "<f4").tolist()
+        with speaking("searching what was just written", self._options):
+            found = searchable(held, list(page), vector)
+        if len(found) < len(page):
+            raise IndexSchemaError(
+                f"wanted {len(page)} objects searchable once written, Weaviate at {self._options.url} finds "
+                f"{len(found)}; set ASYNC_INDEXING=false there"
+            )
+        self._indexes_at_once = True
 
     def _doubtful(self, held: Collection[Any, Any], tenant: str, found: dict[str, Any]) -> list[str]:
-        return doubtful(held, tenant, found, self._seals) if found else []
+        open_ = doubtful(held, tenant, found, self._seals) if found else []
+        return [uuid for uuid in open_ if (tenant, uuid) not in self._proven]
+
+    def _prove(self, tenant: str, uuids: set[str]) -> None:
+        """Remembers what was proven once; past the bound it is proven again."""
+        if len(self._proven) > _MOST_PROVEN:
+            self._proven = set()
+        self._proven |= {(tenant, uuid) for uuid in uuids}
 
     def _patch(self, held: Collection[Any, Any], uuids: Sequence[str], access: tuple[str, ...]) -> None:
         from weaviate.exceptions import UnexpectedStatusCodeError
@@ -219,18 +259,27 @@ class WeaviateIndex:
                 if error.status_code != 404:
                     raise
 
-        for done in [self._patching.submit(patch, uuid) for uuid in uuids]:
-            done.result()
+        self._all(patch, [(uuid,) for uuid in uuids])
+
+    def _all(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+        """Several at a time; when the first fails, what was not begun is left and what was begun is waited for."""
+        running = [self._workers.submit(work, *one) for one in arguments]
+        try:
+            for done in running:
+                done.result()
+        finally:
+            for left in running:
+                left.cancel()
+            wait(running)
 
     def _page(self, name: str, after: Any) -> list[Any]:
         with speaking("walking", self._options):
             held = self._connected().collections.use(self.shape.collection)
             with _tenant_or_nothing(held, name):
-                return (
-                    held.with_tenant(name)
-                    .query.fetch_objects(limit=PAGE, after=after, return_properties=WHOLE, include_vector=[VECTOR])
-                    .objects
-                )
+                query = held.with_tenant(name).query
+                return query.fetch_objects(
+                    limit=PAGE, after=after, return_properties=WHOLE, include_vector=[VECTOR]
+                ).objects
         return []
 
     @contextmanager
@@ -249,26 +298,30 @@ class WeaviateIndex:
                     f"wanted the index at {self._options.url}, but it was closed; open it again"
                 )
             if self._client is None:
-                client = opened(self._options)
-                try:
-                    with speaking("opening the collection", self._options):
-                        ensure(client, self.shape)
-                except BaseException:
-                    client.close()
-                    raise
-                self._client = client
+                self._client = self._opened()
             return self._client
+
+    def _opened(self) -> WeaviateClient:
+        client = opened(self._options)
+        try:
+            with speaking("opening the collection", self._options):
+                ensure(client, self.shape)
+        except BaseException:
+            client.close()
+            raise
+        return client
 
 
 @contextmanager
 def _tenant_or_nothing(held: Collection[Any, Any], name: str) -> Iterator[None]:
-    """Lets what failed because there is no such tenant end quietly; what it says is not told apart by its words."""
+    """Lets what failed because there is no such tenant end quietly."""
     from weaviate.exceptions import WeaviateBaseError
 
     try:
         yield
-    except WeaviateBaseError:
-        if held.tenants.exists(name):
+    except WeaviateBaseError as error:
+        # The words come first: another thread may have made the tenant since.
+        if "tenant not found" not in str(error).lower() and held.tenants.exists(name):
             raise
 
 

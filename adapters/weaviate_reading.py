@@ -1,4 +1,4 @@
-"""What one tenant of a Weaviate collection holds: rows by id, and the proof that an object is held by all its indexes."""
+"""What one tenant of a Weaviate collection holds: rows by id, and the proof that all its indexes hold an object."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 A server that is killed in the middle of a write can keep an object without its words or its vector: they stand in files
 of their own. To write it again does not mend it, since the server finds the same object there and skips the rest. So
-each object says which call of which writer wrote it, and with every call travels the number up to which the calls before
-were acknowledged: the seal. An object above its writer's seal is doubtful: it is proven before it counts as held, and
-removed before it is written anew.
+each object says which call of which writer wrote it, and with every call travels its writer's seal: the number up to
+which the calls before were acknowledged. An object above the seal is doubtful: it is proven before it counts as held,
+and removed before it is written anew.
 """
 
 from __future__ import annotations

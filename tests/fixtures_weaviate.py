@@ -1,4 +1,4 @@
-"""A real Weaviate for the whole test session, started when the first test asks; every test has a collection of its own."""
+"""A real Weaviate for the whole test session, started at the first use; each test has a collection of its own."""
 
 from __future__ import annotations
 

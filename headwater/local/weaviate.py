@@ -36,8 +36,8 @@ class WeaviateServer:
     The first `begin` on a machine builds the program, which takes minutes (`weaviate_build.py`). `memory_mb` is what Go
     tries to stay below. As a context it runs inside. Not detached (the default), it dies with this process.
 
-    HTTP listens on loopback only. Its gRPC and its cluster port can't be told to: this server listens with them on every
-    address of the machine. So both want a key that only this folder holds (`api_key`).
+    HTTP listens on loopback only. Its gRPC and its cluster port can't be told to: this server listens with them on
+    every address of the machine. So both want a key that only this folder holds (`api_key`).
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Weaviate's server, built once from its Go module and kept in the cache folder under the hash of what it was built from.
+"""Weaviate's server, built once from its Go module and kept in the cache folder under the hash of its sources.
 
-`weaviate_server/go.mod` and `go.sum` pin it and everything it needs, so that every machine builds from the same sources.
+`weaviate_server/go.mod` and `go.sum` pin it and all that it needs, so that every machine builds the same.
 """
 
 from __future__ import annotations
@@ -108,15 +108,21 @@ def build(cache_folder: Path, report: Report | None = None, deadline_s: float = 
 def _alone(path: Path, deadline_s: float) -> Iterator[None]:
     began = time.monotonic()
     with path.open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() - began > deadline_s:
-                    raise NotReadyError(f"another process builds Weaviate for {deadline_s:g} s already") from None
-                time.sleep(_POLL_S)
+        while not _taken(lock.fileno()):
+            if time.monotonic() - began > deadline_s:
+                raise NotReadyError(
+                    f"another process has been building Weaviate for {deadline_s:g} s; wait for its end"
+                )
+            time.sleep(_POLL_S)
         yield
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _require_room(folder: Path) -> None:

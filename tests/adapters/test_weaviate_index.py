@@ -111,7 +111,7 @@ def test_when_an_object_was_stored_in_part_then_it_is_not_held_and_writing_mends
     from adapters.weaviate_schema import properties_of
 
     (torn,) = named(["torn"])
-    raw.data.insert(properties_of(torn, "killed.0", 1), object_uuid("torn"))
+    raw.data.insert(properties_of(torn, "killed.0", 1), uuid=object_uuid("torn"))
     assert weaviate_index.existing("acme", ["torn", "first"]) == {"first"}
     weaviate_index.upsert([torn])
     assert weaviate_index.existing("acme", ["torn"]) == {"torn"}
@@ -125,9 +125,9 @@ def test_when_a_writer_is_unknown_then_its_objects_are_held_if_both_searches_fin
 
     whole, wordless = named(["whole", "wordless"])
     vector = EMBEDDER.embed([whole.chunk.text])[0].tolist()
-    raw.data.insert(properties_of(whole, "killed.0", 1), object_uuid("whole"), vector={VECTOR: vector})
+    raw.data.insert(properties_of(whole, "killed.0", 1), uuid=object_uuid("whole"), vector={VECTOR: vector})
     other = properties_of(wordless, "killed.0", 1) | {"terms": "wordless"}
-    raw.data.insert(other, object_uuid("wordless"), vector={VECTOR: vector})
+    raw.data.insert(other, uuid=object_uuid("wordless"), vector={VECTOR: vector})
     assert weaviate_index.existing("acme", ["whole", "wordless"]) == {"whole"}
 
 
