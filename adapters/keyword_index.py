@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import tantivy
 
 from processors.ports import IndexObject
 
-__all__ = ["KeywordIndex"]
+__all__ = ["MAX_TERMS", "KeywordIndex", "stemmed"]
 
 # One writer thread: more would make more and smaller segments of every batch, and there are two cores.
 _HEAP_BYTES: Final = 64_000_000
 # A question of more distinct words is a pasted document: its first ones say what it is about.
-_MAX_TERMS: Final = 128
+MAX_TERMS: Final = 128
 # Longer words are binary or encoded data; terms of any length would bloat the dictionary.
 _MAX_TERM_BYTES: Final = 64
 # Deleted words wait for the next commit, since what is removed is hidden already; beyond this they get their own.
@@ -84,7 +85,7 @@ class KeywordIndex:
         if not words or not access:
             return None
         must, should = tantivy.Occur.Must, tantivy.Occur.Should
-        boosted = [(should, self._boosted(word, count)) for word, count in list(words)[:_MAX_TERMS]]
+        boosted = [(should, self._boosted(word, count)) for word, count in list(words)[:MAX_TERMS]]
         readers = [(should, self._term("reader", _reader(tenant, principal))) for principal in sorted(access)]
         admitted = tantivy.Query.const_score_query(tantivy.Query.boolean_query(readers), 0.0)
         return tantivy.Query.boolean_query([(must, admitted), (must, tantivy.Query.boolean_query(boosted))])
@@ -95,6 +96,20 @@ class KeywordIndex:
 
     def _term(self, field: str, value: str, option: str = "basic") -> Any:
         return tantivy.Query.term_query(self._index.schema, field, value, option)
+
+
+@lru_cache(maxsize=1)
+def _shared_analyzer() -> Any:
+    return _analyzer()
+
+
+def stemmed(text: str) -> list[str]:
+    """The words of a text as this index knows them: for an index elsewhere that is to find the same.
+
+    >>> stemmed("Leaking valves")
+    ['leak', 'valv']
+    """
+    return list(_shared_analyzer().analyze(text.encode(errors="replace").decode()))
 
 
 def _reader(tenant: str, principal: str) -> str:

@@ -36,7 +36,7 @@ from processors.ingest.policies import RedactionPolicy
 from processors.ingest.regenerate import Materials
 from processors.ingest.strategies import SplitterByType
 from processors.measure.prices import LOCAL_PRICES, Prices
-from processors.ports import Embedder, FollowedHeads, Parser, Ranker
+from processors.ports import Embedder, FollowedHeads, Index, Parser, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
@@ -186,10 +186,17 @@ class Parts:
 
         return RedisHeads(RedisOptions(heads.url, heads.timeout_s), generation, self.port("ids"))
 
-    def _store(self) -> LocalIndex:
-        folder = self.settings.index.folder / self.settings.index.generation
-        check_manifest(folder, self.identity())
-        return LocalIndex(folder)
+    def _store(self) -> Index:
+        chosen, generation = self.settings.index, self.port("generation")
+        if chosen.kind == "local":
+            folder = chosen.folder / generation
+            check_manifest(folder, self.identity())
+            return LocalIndex(folder)
+        from adapters.weaviate_index import Shape, WeaviateIndex, WeaviateOptions
+
+        embedder = self.port("embedder")
+        shape = Shape(embedder.model, embedder.dimension, chosen.corpus, generation)
+        return WeaviateIndex(WeaviateOptions(chosen.url, chosen.grpc_port, chosen.api_key), shape)
 
     def identity(self) -> Identity:
         """What this process would write into the index, as far as it has built it."""

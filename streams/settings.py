@@ -69,9 +69,18 @@ class IndexSection(Section):
 
     folder: Path = Field(Path(".headwater/index"), description="Folder of the local index.")
     generation: str = Field("g1", description="The index generation that ordinary ingest writes.")
-    corpus: str = Field("main", description="What the generations are generations of.")
+    corpus: str = Field(
+        "main",
+        description="What the generations are generations of; letters, digits, underscores: it names collections.",
+    )
     open_generations: int = Field(3, ge=1, description="Most generations that one process holds open.")
     recall_gate: float = Field(0.8, ge=0, le=1, description="Least recall@5 on golden questions to be promoted.")
+    kind: Literal["local", "weaviate"] = Field(
+        "local", description="`local` is a folder of one process; `weaviate` a server (1.38.8 or newer) for any number."
+    )
+    url: str = Field("http://127.0.0.1:8080", description="Base address of Weaviate.")
+    grpc_port: int = Field(50051, ge=1, description="Port of Weaviate's gRPC, on the same host.")
+    api_key: str = Field("", repr=False, description="Secret: key for Weaviate.", json_schema_extra={"secret": True})
 
 
 class Heads(Section):

@@ -74,6 +74,7 @@ def examine(settings: Settings) -> list[Check]:
         _ports,
         _stack,
         _embed,
+        _weaviate,
         _kafka_client,
         _sqlite,
     )
@@ -172,6 +173,18 @@ def _embed(_: Settings) -> Check:
     absent = [name for name in names if importlib.util.find_spec(name) is None]
     found = f"without {', '.join(absent)}" if absent else "torch, sentence-transformers, MiniLM"
     return Check("embed extra", not absent, found, _GET_EMBED, required=False)
+
+
+def _weaviate(settings: Settings) -> Check:
+    """Only a stack with it needs it; the first start builds it."""
+    from headwater.local.weaviate_build import built, weaviate_version
+    from streams.settings import user_cache
+
+    version, compiler = weaviate_version(), shutil.which("go")
+    if program := built(settings.local.cache_folder or user_cache()):
+        return Check("weaviate", True, f"{version}: {program}", required=False)
+    found = f"{version} is not built yet" + (f"; the first start does it with {compiler}" if compiler else ", no Go")
+    return Check("weaviate", compiler is not None, found, "install Go 1.26 or newer", required=False)
 
 
 def _kafka_client(_: Settings) -> Check:

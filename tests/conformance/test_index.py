@@ -20,10 +20,13 @@ SNOW = "Snow falls on the hills in January"
 TEA = "Tea is served at four in the garden"
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", pytest.param("weaviate", marks=pytest.mark.live)])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "memory":
         yield MemoryIndex()
+        return
+    if request.param == "weaviate":
+        yield request.getfixturevalue("weaviate_index")
         return
     with LocalIndex(tmp_path / "index") as local:
         yield local

@@ -1,0 +1,350 @@
+"""The index on a Weaviate server: one collection per corpus and generation, one tenant of it per tenant of ours."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from adapters.errors import IndexUnavailableError
+from adapters.host import SystemIds
+from adapters.keyword_index import MAX_TERMS, stemmed
+from adapters.weaviate_connection import IndexSchemaError, WeaviateOptions, opened, speaking, unavailable
+from adapters.weaviate_names import object_uuid, tenant_name
+from adapters.weaviate_reading import (
+    PAGE,
+    doubtful,
+    forget,
+    pages,
+    rows,
+    seal_uuid,
+    searchable,
+    unhinted,
+    whole_objects,
+)
+from adapters.weaviate_schema import VECTOR, WHOLE, Shape, ensure, properties_of, thing_of
+from adapters.weaviate_seals import Seals, Ticket
+from processors.ports import Candidate, IndexObject, Vectors
+
+if TYPE_CHECKING:
+    from weaviate import WeaviateClient
+    from weaviate.collections import Collection
+
+__all__ = ["IndexSchemaError", "Shape", "WeaviateIndex", "WeaviateOptions"]
+
+# What a server returns at most for one search (its QUERY_MAXIMUM_RESULTS).
+_MOST_RESULTS: Final = 10_000
+# Pages or patches in flight: enough to hide the way to the server and back, and what the client does meanwhile.
+_AT_ONCE: Final = 4
+_MOST_PROVEN: Final = 100_000
+
+
+class WeaviateIndex:
+    """The Index port on Weaviate 1.38.8 or newer. Use it where several processes share an index, or it is large.
+
+    >>> index = WeaviateIndex(WeaviateOptions("http://127.0.0.1:8080"), Shape("minilm", 384))  # doctest: +SKIP
+    >>> index.upsert(objects)                                                          # doctest: +SKIP
+    >>> index.search_text("acme", "leaky valve", 10, frozenset({"*"}))[0].score        # doctest: +SKIP
+    6.8
+
+    It connects at once where it can, else at its first use. Safe for threads; make it after a fork, never before.
+    Text is scored by Weaviate's BM25 over the stems that the local index knows; vectors by inner product.
+    Raises IndexUnavailableError where the server can't be reached or refuses writes, IndexSchemaError where it is too
+    old or its collection is of another model or dimension, ValueError for a vector of another dimension.
+    The server must index at once (its ASYNC_INDEXING off): what `upsert` wrote is then searchable when it returns.
+    """
+
+    def __init__(self, options: WeaviateOptions, shape: Shape) -> None:
+        self._options, self.shape = options, shape
+        self._seals = Seals(SystemIds().new())
+        self._lock = threading.Lock()
+        self._client: WeaviateClient | None = None
+        self._closed = self._indexes_at_once = False
+        self._proven: set[tuple[str, str]] = set()
+        self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="weaviate")
+        try:
+            self._connected()
+        except IndexUnavailableError:
+            # An outage pauses work, it does not end a process: the first use tries again.
+            pass
+        except BaseException:
+            self.close()
+            raise
+
+    def upsert(self, objects: Sequence[IndexObject]) -> None:
+        """Writes objects; when it returns they are durable and both searches find them."""
+        by_tenant: defaultdict[str, dict[str, IndexObject]] = defaultdict(dict)
+        for found in objects:
+            if len(found.vector) != 4 * self.shape.dimension:
+                raise ValueError(
+                    f"wanted a vector of dimension {self.shape.dimension} ({4 * self.shape.dimension} bytes) for "
+                    f"object {found.object_id!r}, got {len(found.vector)} bytes; embed it with {self.shape.model!r}"
+                )
+            by_tenant[found.tenant][object_uuid(found.object_id)] = found
+        work = [
+            (tenant, {uuid: latest[uuid] for uuid in page})
+            for tenant, latest in by_tenant.items()
+            for page in pages(latest)
+        ]
+        if len(work) == 1:
+            self._write(*work[0])
+        else:
+            self._all(self._write, work)
+
+    def remove(self, tenant: str, object_ids: Iterable[str]) -> int:
+        """Forgets objects and says how many there were; an unknown id is no error."""
+        gone = 0
+        with self._held(tenant, "removing objects") as held:
+            for page in pages(map(object_uuid, object_ids)):
+                self._proven -= {(tenant, uuid) for uuid in page}
+                gone += forget(held, page)
+        return gone
+
+    def existing(self, tenant: str, object_ids: Iterable[str]) -> set[str]:
+        """Those of the ids that are held in full, by every index; what was written in part is not held."""
+        ids = list(dict.fromkeys(object_ids))
+        known: set[str] = set()
+        with self._held(tenant, "asking for objects") as held:
+            for page in pages(map(object_uuid, ids)):
+                found = rows(held, page, ["writer", "call"])
+                open_ = self._doubtful(held, tenant, found)
+                proven = whole_objects(held, open_) if open_ else set()
+                self._prove(tenant, proven)
+                known |= found.keys() - (set(open_) - proven)
+        return {name for name in ids if object_uuid(name) in known}
+
+    def search_text(self, tenant: str, text: str, limit: int, access: frozenset[str]) -> list[Candidate]:
+        """The best objects by BM25 over title, headings and text; any text is only words."""
+        from weaviate.classes.query import MetadataQuery
+
+        words = _first(stemmed(text))
+        if not words or not access or limit <= 0:
+            return []
+        found: list[Any] = []
+        with self._held(tenant, "searching by words") as held:
+            found = held.query.bm25(
+                " ".join(words), query_properties=["terms"], limit=min(limit, _MOST_RESULTS), filters=_readable(access),
+                return_metadata=MetadataQuery(score=True), return_properties=WHOLE, include_vector=[VECTOR],
+            ).objects  # fmt: skip
+        return [Candidate(thing_of(row.properties, row.vector[VECTOR]), float(row.metadata.score)) for row in found]
+
+    def search_vector(self, tenant: str, vector: Vectors, limit: int, access: frozenset[str]) -> list[Candidate]:
+        """The nearest objects by inner product."""
+        if vector.shape != (self.shape.dimension,):
+            raise ValueError(f"wanted a vector of dimension {self.shape.dimension}, got one of shape {vector.shape}")
+        if not access or limit <= 0:
+            return []
+        found: list[Any] = []
+        with self._held(tenant, "searching by vector") as held:
+            found = held.query.near_vector(
+                vector.tolist(), limit=min(limit, _MOST_RESULTS), filters=_readable(access),
+                return_properties=WHOLE, include_vector=[VECTOR],
+            ).objects  # fmt: skip
+        near = [thing_of(row.properties, row.vector[VECTOR]) for row in found]
+        # By the vectors themselves: what a quantised index says of them is only nearly so.
+        scored = [Candidate(thing, float(np.frombuffer(thing.vector, "<f4") @ vector)) for thing in near]
+        return sorted(scored, key=lambda candidate: -candidate.score)
+
+    def set_access(self, tenant: str, object_ids: Iterable[str], access: tuple[str, ...]) -> None:
+        """Patches the filter hint; no vector is touched, an unknown id is no error."""
+        with self._held(tenant, "patching access") as held:
+            for page in pages(map(object_uuid, object_ids)):
+                found = rows(held, page, ["access"])
+                stale = [uuid for uuid, row in found.items() if tuple(row.properties["access"] or ()) != access]
+                # One that says so already, but is not found by it, was patched in part: the same again changes nothing.
+                torn = unhinted(held, list(found.keys() - set(stale)), access) if len(stale) < len(found) else set()
+                self._patch(held, list(torn), ())
+                self._patch(held, [*stale, *torn], access)
+
+    def walk(self, tenant: str | None = None) -> Iterator[IndexObject]:
+        """Every object, of one tenant or of all, page by page; what changes meanwhile may be seen or not."""
+        with speaking("listing tenants", self._options):
+            held = self._connected().collections.use(self.shape.collection)
+            names = sorted(held.tenants.get()) if tenant is None else [tenant_name(tenant)]
+        for name in names:
+            after = None
+            while page := self._page(name, after):
+                after = page[-1].uuid
+                # Seals stand among the objects; they have no record.
+                yield from (thing_of(row.properties, row.vector[VECTOR]) for row in page if row.properties["record"])
+
+    def drop(self) -> None:
+        """Deletes the collection with all it holds: a generation that is retired."""
+        with speaking("dropping the collection", self._options):
+            self._connected().collections.delete(self.shape.collection)
+
+    def close(self) -> None:
+        """Seals what was written and lets go of the connection."""
+        with self._lock:
+            client, self._client, closed, self._closed = self._client, None, self._closed, True
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        if client is None or closed:
+            return
+        try:
+            held = client.collections.use(self.shape.collection)
+            with speaking("sealing", self._options):
+                for end in self._seals.open_ends():
+                    held.with_tenant(tenant_name(end.tenant)).data.insert_many([_seal(end)])
+        except IndexUnavailableError:
+            # Then the last call is proven by its words and vectors when somebody asks for it.
+            pass
+        finally:
+            client.close()
+
+    def __enter__(self) -> WeaviateIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write(self, tenant: str, page: dict[str, IndexObject]) -> None:
+        with speaking("writing objects", self._options):
+            held = self._connected().collections.use(self.shape.collection).with_tenant(tenant_name(tenant))
+        with self._held(tenant, "asking for objects") as there:
+            if torn := self._doubtful(there, tenant, rows(there, list(page), ["writer", "call"])):
+                forget(there, torn)
+        ticket = self._seals.begin(tenant)
+        try:
+            with speaking("writing objects", self._options):
+                done = held.data.insert_many([*(_row(page[uuid], uuid, ticket) for uuid in page), _seal(ticket)])
+            if done.has_errors:
+                said = next(iter(done.errors.values())).message
+                raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
+        except BaseException:
+            self._seals.failed(ticket)
+            self._proven -= {(tenant, uuid) for uuid in page}
+            raise
+        self._seals.done(ticket)
+        if not self._indexes_at_once:
+            self._require_indexed(held, page)
+
+    def _require_indexed(self, held: Collection[Any, Any], page: dict[str, IndexObject]) -> None:
+        """Once per process: a server that puts vectors into a queue would acknowledge what can't be found yet."""
+        vector = np.frombuffer(next(iter(page.values())).vector, "<f4").tolist()
+        with speaking("searching what was just written", self._options):
+            found = searchable(held, list(page), vector)
+        if len(found) < len(page):
+            raise IndexSchemaError(
+                f"wanted {len(page)} objects searchable once written, Weaviate at {self._options.url} finds "
+                f"{len(found)}; set ASYNC_INDEXING=false there"
+            )
+        self._indexes_at_once = True
+
+    def _doubtful(self, held: Collection[Any, Any], tenant: str, found: dict[str, Any]) -> list[str]:
+        open_ = doubtful(held, tenant, found, self._seals) if found else []
+        return [uuid for uuid in open_ if (tenant, uuid) not in self._proven]
+
+    def _prove(self, tenant: str, uuids: set[str]) -> None:
+        """Remembers what was proven once; past the bound it is proven again."""
+        if len(self._proven) > _MOST_PROVEN:
+            self._proven = set()
+        self._proven |= {(tenant, uuid) for uuid in uuids}
+
+    def _patch(self, held: Collection[Any, Any], uuids: Sequence[str], access: tuple[str, ...]) -> None:
+        from weaviate.exceptions import UnexpectedStatusCodeError
+
+        def patch(uuid: str) -> None:
+            try:
+                held.data.update(uuid, properties={"access": list(access)})
+            except UnexpectedStatusCodeError as error:
+                # It was removed meanwhile.
+                if error.status_code != 404:
+                    raise
+
+        self._all(patch, [(uuid,) for uuid in uuids])
+
+    def _all(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+        """Several at a time; when the first fails, what was not begun is left and what was begun is waited for."""
+        running = [self._workers.submit(work, *one) for one in arguments]
+        try:
+            for done in running:
+                done.result()
+        finally:
+            for left in running:
+                left.cancel()
+            wait(running)
+
+    def _page(self, name: str, after: Any) -> list[Any]:
+        with speaking("walking", self._options):
+            held = self._connected().collections.use(self.shape.collection)
+            with _tenant_or_nothing(held, name):
+                query = held.with_tenant(name).query
+                return query.fetch_objects(
+                    limit=PAGE, after=after, return_properties=WHOLE, include_vector=[VECTOR]
+                ).objects
+        return []
+
+    @contextmanager
+    def _held(self, tenant: str, doing: str) -> Iterator[Collection[Any, Any]]:
+        """The tenant's part of the collection; a tenant that was never written to holds nothing."""
+        name = tenant_name(tenant)
+        with speaking(doing, self._options):
+            held = self._connected().collections.use(self.shape.collection)
+            with _tenant_or_nothing(held, name):
+                yield held.with_tenant(name)
+
+    def _connected(self) -> WeaviateClient:
+        with self._lock:
+            if self._closed:
+                raise IndexUnavailableError(
+                    f"wanted the index at {self._options.url}, but it was closed; open it again"
+                )
+            if self._client is None:
+                self._client = self._opened()
+            return self._client
+
+    def _opened(self) -> WeaviateClient:
+        client = opened(self._options)
+        try:
+            with speaking("opening the collection", self._options):
+                ensure(client, self.shape)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+
+@contextmanager
+def _tenant_or_nothing(held: Collection[Any, Any], name: str) -> Iterator[None]:
+    """Lets what failed because there is no such tenant end quietly."""
+    from weaviate.exceptions import WeaviateBaseError
+
+    try:
+        yield
+    except WeaviateBaseError as error:
+        # The words come first: another thread may have made the tenant since.
+        if "tenant not found" not in str(error).lower() and held.tenants.exists(name):
+            raise
+
+
+def _row(found: IndexObject, uuid: str, ticket: Ticket) -> Any:
+    from weaviate.classes.data import DataObject
+
+    vector: list[float] = np.frombuffer(found.vector, "<f4").tolist()
+    return DataObject(properties_of(found, ticket.writer, ticket.call), uuid, {VECTOR: vector})
+
+
+def _seal(ticket: Ticket) -> Any:
+    from weaviate.classes.data import DataObject
+
+    return DataObject({"writer": ticket.writer, "call": ticket.sealed}, seal_uuid(ticket.writer))
+
+
+def _readable(access: frozenset[str]) -> Any:
+    from weaviate.classes.query import Filter
+
+    return Filter.by_property("access").contains_any(sorted(access))
+
+
+def _first(words: Sequence[str]) -> list[str]:
+    """The first different words, with their repetitions: a pasted document says at its beginning what it is about."""
+    known = set(list(dict.fromkeys(words))[:MAX_TERMS])
+    return [word for word in words if word in known][:_MOST_RESULTS]
