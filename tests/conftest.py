@@ -2,4 +2,10 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fixtures_kafka", "tests.fixtures_redis", "tests.fixtures_cdc", "tests.live.erasure_world", "tests.fixtures_weaviate"]
+pytest_plugins = [
+    "tests.fixtures_kafka",
+    "tests.fixtures_redis",
+    "tests.fixtures_cdc",
+    "tests.live.erasure_world",
+    "tests.fixtures_weaviate",
+]
