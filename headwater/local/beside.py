@@ -5,16 +5,18 @@ A new one is one line in `beside`: anything with this surface fits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from headwater.local.child import Child
 from headwater.local.connect import ConnectSpec, KafkaConnect
 from headwater.local.downloads import Progress
 from headwater.local.postgres import PostgresServer, PostgresSpec
-from headwater.local.spec import StackSpec
+from headwater.local.redis_server import RedisServer
+from headwater.local.spec import StackSpec, remembered_ports
+from headwater.local.weaviate import WeaviateServer
 
-__all__ = ["Server", "beside"]
+__all__ = ["Server", "beside", "client_settings", "is_asked_at_start"]
 
 
 class Server(Protocol):
@@ -52,6 +54,31 @@ def beside(spec: StackSpec, bootstrap: Callable[[], str], progress: Progress | N
         ready_timeout_s=spec.ready_timeout_s,
     )
     return (
+        RedisServer(
+            spec.state_folder / "redis", remembered_ports(spec.state_folder).get("redis", 0), detached=spec.detached
+        ),
+        WeaviateServer(spec.state_folder / "weaviate", spec.cache_folder, detached=spec.detached),
         PostgresServer(PostgresSpec(spec.state_folder / "postgres", detached=spec.detached)),
         KafkaConnect(connect, progress),
     )
+
+
+def is_asked_at_start(server: Server) -> bool:
+    """Whether a worker asks it before it serves: then it has to be there first."""
+    return isinstance(server, RedisServer | WeaviateServer)
+
+
+def client_settings(servers: Iterable[Server]) -> tuple[tuple[str, str], ...]:
+    """What workers and gateways are told of them; known once they began."""
+    told: list[tuple[str, str]] = []
+    for server in servers:
+        if isinstance(server, RedisServer):
+            told += [("HEADWATER_HEADS__KIND", "redis"), ("HEADWATER_HEADS__URL", server.url)]
+        if isinstance(server, WeaviateServer):
+            told += [
+                ("HEADWATER_INDEX__KIND", "weaviate"),
+                ("HEADWATER_INDEX__URL", server.url),
+                ("HEADWATER_INDEX__GRPC_PORT", str(server.grpc_port)),
+                ("HEADWATER_INDEX__API_KEY", server.api_key),
+            ]
+    return tuple(told)

@@ -58,11 +58,16 @@ class RedisServer:
         """Where it keeps what it holds."""
         return self.child.spec.folder / "data"
 
-    def begin(self, port: int, environment: tuple[tuple[str, str], ...] = (), program: tuple[str, ...] = ()) -> None:
-        """Start it without waiting, unless it runs. Raises RedisMissingError; `program` stands in for the system's."""
+    def begin(
+        self, port: int = 0, environment: tuple[tuple[str, str], ...] = (), program: tuple[str, ...] = ()
+    ) -> None:
+        """Start it without waiting, unless it runs. Raises RedisMissingError; `program` stands in for the system's.
+
+        A port of 0 is the one used last time, or any free one.
+        """
         if self.child.alive:
             return
-        self.port = port
+        self.port = choose_port("Redis", port, self.port)
         self.data_folder.mkdir(parents=True, exist_ok=True)
         command = (*(program or (_found(),)), *self._options())
         self.child.spec = replace(self.child.spec, command=command, environment=environment)
@@ -78,7 +83,7 @@ class RedisServer:
         except OSError:
             return False
 
-    def await_ready(self, deadline_s: float) -> None:
+    def await_ready(self, deadline_s: float = _READY_S) -> None:
         """Wait until it answers. Raises ChildDiedError or NotReadyError with its last output."""
         self.child.await_ready(self.is_ready, deadline_s)
 
@@ -87,8 +92,8 @@ class RedisServer:
         self.child.stop(_GRACE_S)
 
     def __enter__(self) -> RedisServer:
-        self.begin(choose_port("Redis", 0, self.port))
-        self.await_ready(_READY_S)
+        self.begin()
+        self.await_ready()
         return self
 
     def __exit__(

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from headwater.local.beside import Server, beside
+from headwater.local.beside import Server, beside, client_settings, is_asked_at_start
 from headwater.local.broker import BrokerSpec, KafkaBroker
 from headwater.local.child import write_whole
 from headwater.local.downloads import Progress
@@ -156,6 +156,8 @@ class Stack:
             self._report(f"starting {server.name}")
             self._note_start(server)
             server.begin()
+        for server in filter(is_asked_at_start, self.servers):
+            server.await_ready()
         ports = [self._port_of(part, wanted) for part, wanted in self._own_parts()]
         environment = self._environment(registry_port=ports[0])
         self._remember(ports)
@@ -212,6 +214,7 @@ class Stack:
             ("HEADWATER_REGISTRY__AUTO_REGISTER", "true"),
             ("HEADWATER_INDEX__FOLDER", str(self.spec.state_folder / "index")),
             ("HEADWATER_CLAIMS_FOLDER", str(self.spec.state_folder / "claims")),
+            *client_settings(self.servers),
             *self.spec.environment,
         )
 
@@ -220,6 +223,7 @@ class Stack:
         named = dict(zip((part.name for part, _ in self._own_parts()), ports, strict=True))
         for (part, _), port in zip(self._own_parts(), ports, strict=True):
             part.port = port
+        named |= {server.name: server.port for server in self.servers if server.name == "redis"}
         kept = {"profile": self.spec.profile, "ports": named, "addresses": asdict(self.addresses)}
         text = json.dumps(kept, indent=2)
         write_whole(notes(self.spec.state_folder), text)

@@ -24,7 +24,7 @@ from headwater.local.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["kafka", "registry", "worker", "gateway"]
-FULL = ["kafka", "registry", "postgres", "connect", "worker", "gateway"]
+FULL = ["kafka", "registry", "redis", "weaviate", "postgres", "connect", "worker", "gateway"]
 
 
 @pytest.fixture
