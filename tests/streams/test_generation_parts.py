@@ -28,7 +28,7 @@ def changed(of: Settings, name: str, **sections: dict[str, object]) -> Generatio
 def test_when_only_the_chunking_differs_then_the_model_is_shared_and_nothing_else(tmp_path: Path) -> None:
     root = Parts(settings(tmp_path))
     child = GenerationParts(root, changed(root.settings, "g2", chunking={"max_tokens": 90, "target_tokens": 40}))
-    for name in ("embedder", "embedding_cache", "clock", "formats"):
+    for name in ("embedder", "embedding_cache", "clock", "parser"):
         assert child.port(name) is root.port(name), name
     for name in ("heads", "store", "splitter", "generation"):
         assert child.port(name) is not root.port(name), name

@@ -17,7 +17,7 @@ from topics.ingest import CHUNK_CREATED, DOCUMENT_CHANGED, DOCUMENT_HEAD, INGEST
 from topics.topic import Topic
 
 ROOMS = (topics.ingest, topics.answer, topics.measure)
-INGEST_CHAIN = [topic for topic in INGEST_TOPICS if topic.route or topic.key is topics.ingest.by_document]
+INGEST_CHAIN = [topic for topic in INGEST_TOPICS if topics.ingest.by_document in (topic.route, topic.key)]
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
