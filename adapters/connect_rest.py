@@ -20,6 +20,8 @@ _POLL_S: Final = 0.1
 # A worker that is rebalancing answers 409, for seconds at most; one whose group just changed, 500 or 404 for a moment.
 _PATIENCE_S: Final = 30.0
 
+# What a connector of the same name came to before is told for a moment after it was taken away or started again.
+_STALE_S: Final = 5.0
 # Debezium tells its whole offset in one line.
 _WORDS: Final = 300
 
@@ -106,19 +108,23 @@ class ConnectApi:
         self._ask("DELETE", f"/connectors/{quote(name, safe='')}/offsets")
 
     def remove(self, name: str) -> None:
-        """Take a connector away; its topics stay."""
+        """Take a connector away; its topics stay. Returns once Connect does not list it."""
         self._ask("DELETE", f"/connectors/{quote(name, safe='')}")
+        for _ in _turns(_PATIENCE_S):
+            if self.state(name) is None:
+                return
 
     def await_state(
         self, name: str, wanted: Callable[[ConnectorState], bool], within_s: float = _PATIENCE_S
     ) -> ConnectorState:
         """Wait for a state. Raises ConnectRefusedError for a connector that failed, or did not come to it in time."""
-        state = None
+        state, failed = None, 0
         for _ in _turns(within_s):
             state = self.state(name)
             if state is not None and wanted(state):
                 return state
-            if state is not None and "FAILED" in (state.state, *state.tasks):
+            failed = failed + 1 if state is not None and "FAILED" in (state.state, *state.tasks) else 0
+            if state is not None and failed * _POLL_S > _STALE_S:
                 raise ConnectRefusedError(f"connector {name!r} failed: {state.words}")
         shown = "not there" if state is None else f"{state.state} with tasks {list(state.tasks)}"
         raise ConnectRefusedError(f"connector {name!r} is {shown} after {within_s:g} s; look at Connect's log")

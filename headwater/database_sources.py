@@ -155,8 +155,9 @@ class DatabaseSources:
             database.publish(slot_name(name), mappings)
             floor = database.position()
         self._connect.forget_place(name)
+        # Made anew, for the failure of the old one would be told of the new one for a while.
+        self._connect.remove(name)
         self._connect.write(name, self._config(name, address, mappings, floor))
-        self._connect.resume(name)
         self._connect.await_state(name, lambda found: found.running, _SNAPSHOT_S)
 
     def reconcile(self, name: str, codec: Codec, entrance: Entrance) -> list[DocumentDeleted]:

@@ -31,7 +31,7 @@ from schemas.codec import Codec
 from schemas.documents import DocumentHead
 from streams.committed_heads import committed_heads
 from streams.ensure import ensure
-from streams.settings import Kafka, Registry, Settings, Sources, user_cache
+from streams.settings import load, user_cache
 from tests.chaos.brokers import new_broker
 from tests.chaos.cdc_worker import TENANT, ReaderSpec
 from tests.chaos.checker import Findings
@@ -82,10 +82,13 @@ class CdcRun:
         self._end.callback(registry.stop)
         registry.begin(choose_port("the registry"), (("HEADWATER_KAFKA__BOOTSTRAP", bootstrap),))
         registry.await_ready(READY_S)
-        self.settings = Settings(
-            kafka=Kafka(bootstrap=bootstrap, partitions=4),
-            registry=Registry(url=registry.url, auto_register=True),
-            sources=Sources(tables={"texts": MAPPING}, connect=self.connect.url),
+        # What else the environment says (another index, another view of heads) holds here as in the workers.
+        self.settings = load(
+            kafka={"bootstrap": bootstrap, "partitions": 4},
+            registry={"url": registry.url, "auto_register": True},
+            index={"folder": self.folder.absolute() / "index"},
+            embed={"model": "hashing"},
+            sources={"tables": {"texts": MAPPING}, "connect": self.connect.url},
         )
         ensure(self.settings)
         self.connect.await_ready()
@@ -100,7 +103,7 @@ class CdcRun:
             "HEADWATER_KAFKA__TRANSACTION_TIMEOUT_MS": "2500",
             "HEADWATER_REGISTRY__URL": self.settings.registry.url,
             "HEADWATER_REGISTRY__AUTO_REGISTER": "true",
-            "HEADWATER_INDEX__FOLDER": str(self.folder.absolute() / "index"),
+            "HEADWATER_INDEX__FOLDER": str(self.settings.index.folder),
             "HEADWATER_CLAIMS_FOLDER": str(self.folder.absolute() / "claims"),
             "HEADWATER_EMBED__MODEL": "hashing",
             "HEADWATER_SOURCES__TABLES": json.dumps({"texts": asdict(MAPPING)}),

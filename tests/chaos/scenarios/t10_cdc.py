@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.local_index import LocalIndex
+from streams.parts import Parts
 from tests.chaos.cdc_run import WORDS, CdcRun, judge_reads
 from tests.chaos.cdc_worker import TENANT, ReaderSpec
 from tests.chaos.cdc_writer import Writer
@@ -36,8 +36,9 @@ def judge_end(run: CdcRun, findings: Findings) -> dict[str, Any]:
     for document, head in heads.items():
         if not head.gone and document not in rows:
             findings.add("unexpected", f"{document}: {head.title} is no row")
-    with LocalIndex(run.folder / "index" / run.settings.index.generation) as index:
-        held = {found.object_id for found in index.walk(TENANT)}
+    parts = Parts(run.settings)
+    held = {found.object_id for found in parts.port("store").walk(TENANT)}
+    parts.close()
     listed = {chunk.object_id for head in heads.values() for chunk in head.chunks}
     for name in listed - held:
         findings.add("lost", f"object {name} is listed and not held")
