@@ -58,7 +58,13 @@ INGEST: Final = Journey(
             waits_for=("heads",),
         ),
         # the view, then what nobody lists any more, then the receipt
-        Hop((DOCUMENT_HEAD,), settle, (DOCUMENT_INDEXED,), committed=observe_freshness, waits_for=("heads",)),
+        Hop(
+            (DOCUMENT_HEAD,),
+            settle,
+            (DOCUMENT_INDEXED,),
+            committed=observe_freshness,
+            waits_for=("heads", "duplicates"),
+        ),
     ],
     # One transaction instead of five between a change and its head; every topic between them is written all the same.
     fused=[("parse", "redact", "chunk", "embed", "index")],

@@ -17,6 +17,7 @@ from adapters.host import SystemClock, SystemIds
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
+from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.parsers import all_formats
 from adapters.prompts import FilePrompts
@@ -122,6 +123,8 @@ class Parts:
         if name == "cancellations":
             fold = self.port("cancellations").fold
             return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
+        if name == "duplicates":
+            return Follower(DOCUMENT_HEAD, self._fold_duplicate(), self.codec, kafka, clock)
         return Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
 
     def _fold_head(self) -> Callable[[Event], None]:
@@ -130,6 +133,15 @@ class Parts:
         def fold(event: Event) -> None:
             if isinstance(event, DocumentHead):
                 heads.fold(event)
+
+        return fold
+
+    def _fold_duplicate(self) -> Callable[[Event], None]:
+        duplicates, generation = self.port("duplicates"), self.port("generation")
+
+        def fold(event: Event) -> None:
+            if isinstance(event, DocumentHead) and event.generation == generation:
+                duplicates.fold(event)
 
         return fold
 
@@ -176,6 +188,12 @@ class Parts:
         chunking = self.settings.chunking
         by_type = {kind: rule.rule() for kind, rule in chunking.by_type.items()}
         return SplitterByType(chunking.rule(), by_type, self.port("embedder"), TreeSitterSyntax())
+
+    def _signer(self) -> MinHashSigner:
+        return MinHashSigner()
+
+    def _duplicates(self) -> MemoryDuplicates:
+        return MemoryDuplicates()
 
     def _cancellations(self) -> Cancelled:
         return Cancelled(self.port("clock"))

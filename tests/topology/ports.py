@@ -9,6 +9,7 @@ from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock
 from adapters.judges import OverlapJudge
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
+from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.parsers import all_formats
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds
@@ -52,6 +53,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "cancellations": Cancelled(SystemClock()),
         "claims": MemoryClaims(),
         "clock": SystemClock(),
+        "duplicates": MemoryDuplicates(),
         "embedder": embedder,
         "embedding_cache": DictEmbeddingCache(),
         "formats": all_formats(),
@@ -64,6 +66,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "ranker": OverlapRanker(),
         "redaction": RedactionPolicy(),
         "retrieval": RetrievalLimits(),
+        "signer": MinHashSigner(),
         "splitter": StructureSplitter(200, 120, embedder.count),
         "store": MemoryIndex(),
         "writer": ExtractiveWriter(OverlapRanker()),
