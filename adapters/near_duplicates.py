@@ -51,7 +51,7 @@ class _Known:
 
     version: Version
     words_hash: str
-    signature: bytes
+    signature: bytes | None
 
 
 class MemoryDuplicates:
@@ -88,7 +88,7 @@ class MemoryDuplicates:
             if near is None or not head.signature:
                 return ""
             found = set(near.query(_sketch(head.signature))) - {head.document}
-            alike = {name: _share(head.signature, self._held[head.tenant, name].signature) for name in found}
+            alike = {name: _share(head.signature, self._held[head.tenant, name].signature or b"") for name in found}
         best = max(sorted(alike), key=alike.__getitem__, default="")
         return best if best and alike[best] >= _THRESHOLD else ""
 

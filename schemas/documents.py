@@ -144,7 +144,7 @@ class DocumentChunked(Event, frozen=True, kw_only=True):
     names: tuple[str, ...]
     fingerprint: str
     words_hash: str = ""
-    signature: bytes = b""
+    signature: bytes | None = None
 
 
 class ChunkEmbedded(ChunkCreated, frozen=True, kw_only=True):
@@ -197,7 +197,7 @@ class DocumentHead(Event, frozen=True, kw_only=True):
     kept: int = 0
     added: int = 0
     words_hash: str = ""
-    signature: bytes = b""
+    signature: bytes | None = None
 
 
 class DocumentIndexed(Event, frozen=True, kw_only=True):

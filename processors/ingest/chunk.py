@@ -47,5 +47,5 @@ def chunk(
         names=tuple(passage.name for passage in chunks),
         fingerprint=chosen.fingerprint,
         words_hash=words_hash(words),
-        signature=signer.sign(shingles(words)) if signer else b"",
+        signature=signer.sign(shingles(words)) if signer else None,
     )

@@ -136,7 +136,7 @@ def head_of_access(changed: AccessChanged, old: DocumentHead | None, generation:
         outcome="access",
         kept=len(old.chunks) if old else 0,
         words_hash=old.words_hash if old else "",
-        signature=old.signature if old else b"",
+        signature=old.signature if old else None,
     )
 
 
