@@ -277,6 +277,20 @@ class Judge(Protocol):
     def support(self, sentence: str, texts: Sequence[str]) -> float: ...
 
 
+class Signer(Protocol):
+    """Sums up the runs of words of a text in a few bytes, alike for texts that share most of them."""
+
+    def sign(self, shingles: npt.NDArray[np.uint32]) -> bytes: ...
+
+
+class Duplicates(Protocol):
+    """The documents that say nearly the same, folded from the log of heads: `like` names one, or is empty."""
+
+    def fold(self, head: DocumentHead) -> None: ...
+
+    def like(self, head: DocumentHead) -> str: ...
+
+
 class Claims(Protocol):
     """Bodies kept outside the log: stores one, fetches one, drops one for good. Raises ClaimMissingError.
 

@@ -137,7 +137,10 @@ class ChunkCreated(Event, frozen=True, kw_only=True):
 
 
 class DocumentChunked(Event, frozen=True, kw_only=True):
-    """The manifest that closes a version: the order of its chunks. Order per key makes it the commit marker."""
+    """The manifest that closes a version: the order of its chunks. Order per key makes it the commit marker.
+
+    `words_hash` and `signature` are what documents are compared by (`processors/ingest/duplicates.py`).
+    """
 
     document: str
     version: Version
@@ -146,6 +149,8 @@ class DocumentChunked(Event, frozen=True, kw_only=True):
     access: tuple[str, ...]
     names: tuple[str, ...]
     fingerprint: str
+    words_hash: str = ""
+    signature: bytes | None = None
 
 
 class ChunkEmbedded(ChunkCreated, frozen=True, kw_only=True):
@@ -197,10 +202,15 @@ class DocumentHead(Event, frozen=True, kw_only=True):
     outcome: IndexOutcome = "indexed"
     kept: int = 0
     added: int = 0
+    words_hash: str = ""
+    signature: bytes | None = None
 
 
 class DocumentIndexed(Event, frozen=True, kw_only=True):
-    """The receipt of a version: what it did to the index. `trail` holds the moment of every stage."""
+    """The receipt of a version: what it did to the index. `trail` holds the moment of every stage.
+
+    `near_duplicate_of` names another document of the tenant that says the same or nearly so: nothing is dropped.
+    """
 
     document: str
     version: Version
@@ -210,6 +220,7 @@ class DocumentIndexed(Event, frozen=True, kw_only=True):
     added: int = 0
     removed: int = 0
     reason: str = ""
+    near_duplicate_of: str = ""
 
 
 class StoreErasure(Value, frozen=True, kw_only=True):

@@ -67,7 +67,13 @@ INGEST: Final = Journey(
             waits_for=("heads",),
         ),
         # the view, then what nobody lists any more, then the receipt
-        Hop((DOCUMENT_HEAD,), settle, (DOCUMENT_INDEXED,), committed=observe_freshness, waits_for=("heads",)),
+        Hop(
+            (DOCUMENT_HEAD,),
+            settle,
+            (DOCUMENT_INDEXED,),
+            committed=observe_freshness,
+            waits_for=("heads", "duplicates"),
+        ),
         # what there is of a document to be erased, before anything is removed; its delete goes the way of every change
         Hop((ERASURE_REQUESTED,), survey, (DOCUMENT_CHANGED, ERASURE_PLANNED), limits=FEW, waits_for=("heads",)),
         # every store emptied and read back, then the receipt

@@ -20,6 +20,7 @@ from adapters.isolated_parser import IsolatedParser, Isolation
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
+from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
@@ -53,7 +54,7 @@ from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
 from streams.settings import Settings, child_environment
 from topics.answer import QUERY_CANCELLED
-from topics.ingest import DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
+from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
 
 
 class Parts:
@@ -152,9 +153,20 @@ class Parts:
             return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
         if name == "serving":
             return Follower(INDEX_GENERATION, self.port("serving").fold, self.codec, kafka, clock)
+        if name == "duplicates":
+            return Follower(DOCUMENT_HEAD, self._fold_duplicate(), self.codec, kafka, clock)
         vectors = Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
         vectors.dropped = self._drop_vector
         return vectors
+
+    def _fold_duplicate(self) -> Callable[[Event], None]:
+        duplicates, generation = self.port("duplicates"), self.port("generation")
+
+        def fold(event: Event) -> None:
+            if isinstance(event, DocumentHead) and event.generation == generation:
+                duplicates.fold(event)
+
+        return fold
 
     def _fold_vector(self) -> Callable[[Event], None]:
         cache, model = self.port("embedding_cache"), self.port("embedder").model
@@ -270,6 +282,12 @@ class Parts:
         chunking = self.settings.chunking
         by_type = {kind: rule.rule() for kind, rule in chunking.by_type.items()}
         return SplitterByType(chunking.rule(), by_type, self.port("embedder"), TreeSitterSyntax())
+
+    def _signer(self) -> MinHashSigner:
+        return MinHashSigner()
+
+    def _duplicates(self) -> MemoryDuplicates:
+        return MemoryDuplicates()
 
     def _cancellations(self) -> Cancelled:
         return Cancelled(self.port("clock"))

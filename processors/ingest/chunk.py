@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from processors.ingest.boundaries import SPLITTER_VERSION
+from processors.ingest.duplicates import content_words, shingles, words_hash
+from processors.ingest.formats import parsed_text
 from processors.ingest.passages import named
-from processors.ports import Splitter
+from processors.ports import Signer, Splitter
 from schemas.documents import ChunkCreated, DocumentChunked, DocumentDeleted, DocumentRedacted
 
 __all__ = ["chunk"]
 
 
 def chunk(
-    document: DocumentRedacted | DocumentDeleted, splitter: Splitter
+    document: DocumentRedacted | DocumentDeleted, splitter: Splitter, signer: Signer | None = None
 ) -> Iterator[ChunkCreated | DocumentChunked | DocumentDeleted]:
     """All chunks of a version, then its DocumentChunked: order per key makes that the commit marker.
 
-    A delete is passed on; it closes a version by itself.
+    A delete is passed on; it closes a version by itself. Without a `signer` only equal documents can be told alike.
     """
     if isinstance(document, DocumentDeleted):
         yield document
@@ -34,6 +36,7 @@ def chunk(
             access=document.access,
             chunk=passage,
         )
+    words = content_words(parsed_text(document.blocks))
     yield DocumentChunked(
         tenant=document.tenant,
         document=document.document,
@@ -43,4 +46,6 @@ def chunk(
         access=document.access,
         names=tuple(passage.name for passage in chunks),
         fingerprint=chosen.fingerprint,
+        words_hash=words_hash(words),
+        signature=signer.sign(shingles(words)) if signer else None,
     )

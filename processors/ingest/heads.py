@@ -93,6 +93,8 @@ def head_of_content(manifest: DocumentChunked, old: DocumentHead | None, generat
         fingerprint=manifest.fingerprint,
         kept=kept,
         added=len(chunks) - kept,
+        words_hash=manifest.words_hash,
+        signature=manifest.signature,
     )
 
 
@@ -133,6 +135,8 @@ def head_of_access(changed: AccessChanged, old: DocumentHead | None, generation:
         gone=old.gone if old else True,
         outcome="access",
         kept=len(old.chunks) if old else 0,
+        words_hash=old.words_hash if old else "",
+        signature=old.signature if old else None,
     )
 
 

@@ -33,7 +33,7 @@ class RecursiveSplitter(StructureSplitter):
     >>> from processors.ingest.formats import Piece, laid_out
     >>> splitter = RecursiveSplitter(max_tokens=4, target_tokens=2, count=lambda text: len(text.split()))
     >>> [c.text for c in splitter.split(laid_out([Piece("paragraph", "a b\\nc d\\ne f g h")]))]
-    ['a b\\nc d', 'e f g h']
+    ['a b', 'c d', 'e f g h']
     """
 
     strategy: ClassVar[str] = "recursive/1"

@@ -11,15 +11,19 @@ from collections.abc import Mapping, Sequence
 
 from processors.contract import Reject
 from processors.ingest.heads import NO_ACCESS_VERSION
-from processors.ports import Heads, Index
+from processors.ports import Duplicates, Heads, Index
 from schemas.documents import DocumentHead, DocumentIndexed
 from schemas.envelope import Event
 
 __all__ = ["settle"]
 
 
-def settle(events: Sequence[DocumentHead], store: Index, heads: Heads) -> list[list[Event] | Reject]:
+def settle(
+    events: Sequence[DocumentHead], store: Index, heads: Heads, duplicates: Duplicates | None = None
+) -> list[list[Event] | Reject]:
     """One DocumentIndexed per head of the view's generation, nothing for others.
+
+    With `duplicates` the receipt says which document, of those known by then, the new content is nearly equal to.
 
     Never fuse it with `index`: a head that is not committed yet must not delete.
     """
@@ -29,7 +33,7 @@ def settle(events: Sequence[DocumentHead], store: Index, heads: Heads) -> list[l
     ours = [(head, now) for head in events if (now := _now(head, current))]
     _remove(ours, store)
     _patch_access(ours, store)
-    return [[_receipt(head)] if _now(head, current) else [] for head in events]
+    return [[_receipt(head, _twin(head, duplicates))] if _now(head, current) else [] for head in events]
 
 
 def _now(head: DocumentHead, current: Mapping[tuple[str, str], DocumentHead | None]) -> DocumentHead | None:
@@ -60,7 +64,15 @@ def _touches_access(head: DocumentHead) -> bool:
     return head.outcome == "access" or (head.added > 0 and head.access_version != NO_ACCESS_VERSION)
 
 
-def _receipt(head: DocumentHead) -> DocumentIndexed:
+def _twin(head: DocumentHead, duplicates: Duplicates | None) -> str:
+    """Another document like this one; asked for new content only, since access lists and deletes say nothing."""
+    if duplicates is None:
+        return ""
+    duplicates.fold(head)
+    return duplicates.like(head) if head.outcome == "indexed" and head.words_hash else ""
+
+
+def _receipt(head: DocumentHead, twin: str) -> DocumentIndexed:
     """The receipt names the version it is about: that of the access list where only this changed."""
     return DocumentIndexed(
         tenant=head.tenant,
@@ -71,4 +83,5 @@ def _receipt(head: DocumentHead) -> DocumentIndexed:
         kept=head.kept,
         added=head.added,
         removed=len(head.removed),
+        near_duplicate_of=twin,
     )

@@ -9,6 +9,7 @@ from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock
 from adapters.judges import OverlapJudge
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
+from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.one_serving import OneGeneration, OneServing
 from adapters.parsers import InProcessParser
 from adapters.prompts import FilePrompts
@@ -67,6 +68,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "cancellations": Cancelled(SystemClock()),
         "claims": MemoryClaims(),
         "clock": SystemClock(),
+        "duplicates": MemoryDuplicates(),
         "embedder": embedder,
         "erasables": (),
         "erasure_log": UnaskedErasureLog(),
@@ -81,6 +83,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "ranker": OverlapRanker(),
         "redaction": RedactionPolicy(),
         "retrieval": RetrievalLimits(),
+        "signer": MinHashSigner(),
         "splitter": StructureSplitter(200, 120, embedder.count),
         "store": MemoryIndex(),
         "writer": ExtractiveWriter(OverlapRanker()),

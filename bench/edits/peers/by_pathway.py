@@ -22,12 +22,12 @@ QUIET_S = 0.15
 DEADLINE_S = 20.0
 
 
-class Document(pw.Schema):
+class Document(pw.Schema):  # type: ignore[misc]  # the peer is not installed here
     name: str = pw.column_definition(primary_key=True)
     text: str
 
 
-class States(pw.io.python.ConnectorSubject):
+class States(pw.io.python.ConnectorSubject):  # type: ignore[misc]  # as above
     """Gives the states one by one, each once the one before has gone through."""
 
     def run(self) -> None:
@@ -53,14 +53,14 @@ class States(pw.io.python.ConnectorSubject):
 counts: list[int] = []
 
 
-@pw.udf(deterministic=True)
+@pw.udf(deterministic=True)  # type: ignore[untyped-decorator]
 def cut(text: str) -> list[str]:
-    parts = splitter.split_text(text)
+    parts: list[str] = splitter.split_text(text)
     cuts.append(len(parts))
     return parts
 
 
-@pw.udf(deterministic=True, cache_strategy=pw.udfs.InMemoryCache() if asked["cached"] else None)
+@pw.udf(deterministic=True, cache_strategy=pw.udfs.InMemoryCache() if asked["cached"] else None)  # type: ignore[untyped-decorator]
 def embed(text: str) -> float:
     global calls
     calls += 1

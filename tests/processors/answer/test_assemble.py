@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from adapters.memory import HashingEmbedder
 from adapters.prompts import FilePrompts, shipped_prompts
 from processors.answer.assemble import assemble
+from schemas.documents import Parent
 from schemas.queries import Passage, PassagesRanked, PromptAssembled
 from tests.processors.answer.questions import TENANT, passage, query
 
@@ -70,3 +73,11 @@ def test_when_nothing_was_found_then_the_prompt_has_no_sources_and_keeps_what_wa
     assert prompt.sources == ()
     assert prompt.degraded == ("rerank",)
     assert prompt.prompt_version.startswith("answer@")
+
+
+def test_when_children_of_one_parent_were_found_then_it_is_read_once_in_their_place() -> None:
+    around = Parent(text="The first part. The second part.", start=0, end=32)
+    first, second = (replace(child, parent=around) for child in (FIRST, SECOND))
+    (source,) = assembled(second, first).sources
+    assert (source.passage.text, source.passage.start, source.passage.end) == (around.text, 0, 32)
+    assert (source.passage.object_id, source.passage.parent) == (second.object_id, None)

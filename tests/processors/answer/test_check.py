@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.judges import OverlapJudge
 from processors.answer.check import NOT_IN_DOCUMENTS, AnswerBar, check
@@ -96,3 +97,12 @@ def test_when_the_model_broke_off_before_a_whole_sentence_then_it_is_unavailable
 def test_when_the_model_broke_off_later_then_what_stands_is_given_and_says_so() -> None:
     answer = given(draft((said("A delta is kept for one hour.", 1),), KEPT, degraded=("truncated",)))
     assert answer.degraded == ("truncated",)
+
+
+def test_when_a_header_row_was_repeated_then_the_citation_points_at_the_row_itself() -> None:
+    """The passage is a part of a table from character 100 on; the header row stands further up."""
+    asked = draft((said("Pump 7 runs at nine bar.", 1),), "pump | pressure\nPump 7 runs at nine bar.", confidence=0.8)
+    (source,) = asked.sources
+    part = replace(source, passage=replace(source.passage, lead=len("pump | pressure\n"), end=124))
+    (citation,) = given(replace(asked, sources=(part,))).citations
+    assert (citation.quote, citation.start, citation.end) == ("Pump 7 runs at nine bar.", 100, 124)

@@ -121,7 +121,10 @@ class Line:
 
     def embedded(self, documents: Iterable[DocumentRedacted | DocumentDeleted]) -> list[Indexable]:
         """What index is given for these documents."""
-        created: list[Embeddable] = [event for document in documents for event in chunk(document, self.splitter)]
+        return self.embedded_events([event for document in documents for event in chunk(document, self.splitter)])
+
+    def embedded_events(self, created: Sequence[Embeddable]) -> list[Indexable]:
+        """The same of what chunk made."""
         outputs = self.all_of(embed(created, self.embedder, self.cache, ManualClock()))
         remember(outputs, self.cache)
         return indexable(outputs)

@@ -126,7 +126,9 @@ def pieces(*texts: str) -> list[Piece]:
 
 
 def test_when_sentences_are_counted_then_no_chunk_has_more() -> None:
-    chunks = SentenceSplitter(200, 120, words, "words", sentences=2).split(laid_out(pieces("Ann ran. Bob sat. Cy hid. Dan ate. Eve won.")))
+    chunks = SentenceSplitter(200, 120, words, "words", sentences=2).split(
+        laid_out(pieces("Ann ran. Bob sat. Cy hid. Dan ate. Eve won."))
+    )
     assert all(found.text.count(".") <= 2 for found in chunks)
     assert " ".join(found.text for found in chunks) == "Ann ran. Bob sat. Cy hid. Dan ate. Eve won."
 
