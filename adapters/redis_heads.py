@@ -107,7 +107,8 @@ class RedisHeads:
         try:
             at = int(self._call(FOLD, self._ids.new(), *place, *_triples(ours))[1])
         except HeadsUnavailableError as error:
-            self._stuck, self._untaken[stretch.partition] = str(error), stretch.end
+            with self._lock:
+                self._stuck, self._untaken[stretch.partition] = str(error), stretch.end
             raise
         self._taken({stretch.partition: at})
         if at >= stretch.end:
@@ -227,7 +228,8 @@ class RedisHeads:
 
     def _taken(self, applied: Mapping[int, int]) -> None:
         """What the view would not take from the log when it was given, it may have by now."""
-        self._untaken = {number: end for number, end in self._untaken.items() if applied.get(number, 0) < end}
+        with self._lock:
+            self._untaken = {number: end for number, end in self._untaken.items() if applied.get(number, 0) < end}
 
     def _read_back(self, heads: Sequence[DocumentHead]) -> None:
         """Forgets what of ours stands in the log as every follower sees it: a rebuild brings it without us."""
