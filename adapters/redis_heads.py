@@ -69,6 +69,7 @@ class RedisHeads:
         self._lock = Lock()
         self._ahead: dict[Place, tuple[DocumentHead, str]] = {}
         self._is_open = False
+        self._untaken: dict[int, int] = {}
         self._stuck = ""
 
     @property
@@ -95,7 +96,9 @@ class RedisHeads:
         """By partition, the offset below which everything of the log is folded."""
         flat = self._call(LOOK)[1]
         state = dict(zip(flat[::2], flat[1::2], strict=True))
-        return {int(name[3:]): int(at) for name, at in state.items() if name.startswith(b"at:")}
+        found = {int(name[3:]): int(at) for name, at in state.items() if name.startswith(b"at:")}
+        self._taken(found)
+        return found
 
     def apply(self, stretch: Stretch, heads: Sequence[DocumentHead]) -> int:
         """Folds a stretch of the log, unless something before it is missing; returns how far its partition is."""
@@ -104,9 +107,10 @@ class RedisHeads:
         try:
             at = int(self._call(FOLD, self._ids.new(), *place, *_triples(ours))[1])
         except HeadsUnavailableError as error:
-            self._stuck = str(error)
+            with self._lock:
+                self._stuck, self._untaken[stretch.partition] = str(error), stretch.end
             raise
-        self._stuck = ""
+        self._taken({stretch.partition: at})
         if at >= stretch.end:
             self._read_back(ours)
         return at
@@ -181,7 +185,7 @@ class RedisHeads:
         """What a reading script found. What the view of this life has not got from us yet, it gets first."""
         due, given_in = self._due(), ""
         for _ in range(_TRIES):
-            if self._stuck:
+            if self._untaken:
                 raise HeadsUnavailableError(f"the view of heads can't be kept up with the log: {self._stuck}")
             answer: list[Any] = self._call(script, tenant, *arguments)
             why, life, found = answer[0], answer[1], answer[2:]
@@ -221,6 +225,11 @@ class RedisHeads:
                 if not was_taken:
                     del self._ahead[place]
         return life.decode(), sum(taken)
+
+    def _taken(self, applied: Mapping[int, int]) -> None:
+        """What the view would not take from the log when it was given, it may have by now."""
+        with self._lock:
+            self._untaken = {number: end for number, end in self._untaken.items() if applied.get(number, 0) < end}
 
     def _read_back(self, heads: Sequence[DocumentHead]) -> None:
         """Forgets what of ours stands in the log as every follower sees it: a rebuild brings it without us."""

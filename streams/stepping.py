@@ -104,10 +104,11 @@ class Stepper:
 
         None where the hop says nothing then, or where the answer is given already.
         """
-        if flight.at is None or flight.at[0].hop.rejected is None:
+        if flight.at is None:
             return None
         bound, inbound = flight.at
-        answers = [one for one in bound.hop.rejected(inbound.event, reason) if isinstance(one, Event)]
+        told = bound.hop.rejected
+        answers = list(told(inbound.event, reason)) if told else []
         if not answers or bound.hop.topic_of(answers[0]).name in flight.written:
             return None
         return Verdict(bound, inbound, answers[0])

@@ -59,7 +59,10 @@ def unwanted(event: Event, clock: Clock, cancellations: Cancellations) -> Answer
 
 
 def refused(event: Event, reason: str) -> Iterator[AnswerWithheld]:
-    """What the asker hears when the question became a dead letter, or had to wait too long. `reason` is for the operator and is not shown."""
+    """What the asker hears when the question became a dead letter, or had to wait too long.
+
+    `reason` is for the operator and is not shown.
+    """
     del reason
     query = getattr(event, "query", None)
     if isinstance(query, Query):

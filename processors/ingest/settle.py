@@ -29,16 +29,25 @@ def settle(
     """
     for head in events:
         heads.fold(head)
-    current = {(head.tenant, head.document): heads.get(head.tenant, head.document) for head in events}
+    current = _current(events, heads)
     ours = [(head, now) for head in events if (now := _now(head, current))]
     _remove(ours, store)
     _patch_access(ours, store)
     return [[_receipt(head, _twin(head, duplicates))] if _now(head, current) else [] for head in events]
 
 
-def _now(head: DocumentHead, current: Mapping[tuple[str, str], DocumentHead | None]) -> DocumentHead | None:
+def _current(events: Sequence[DocumentHead], heads: Heads) -> dict[tuple[str, str], DocumentHead]:
+    """What the view holds of every document of the batch, asked once per tenant: a view may be a round trip away."""
+    by_tenant: defaultdict[str, set[str]] = defaultdict(set)
+    for head in events:
+        by_tenant[head.tenant].add(head.document)
+    found = ((tenant, heads.get_many(tenant, sorted(documents))) for tenant, documents in by_tenant.items())
+    return {(tenant, document): head for tenant, held in found for document, head in held.items()}
+
+
+def _now(head: DocumentHead, current: Mapping[tuple[str, str], DocumentHead]) -> DocumentHead | None:
     """What the view holds for a head's document; None where the head is of a generation that the view is not of."""
-    now = current[head.tenant, head.document]
+    now = current.get((head.tenant, head.document))
     return now if now and now.generation == head.generation else None
 
 

@@ -259,6 +259,20 @@ class Piers:
             self.said[number] = {colour} if colour else set()
 
 
+def flushed_while_changed(piers: Piers, server: redis.Redis) -> None:
+    """Flushes between edits and deletes; then a Redis that stands still."""
+    for number in range(4):
+        server.flushdb()
+        piers.change(number, "mauve")
+        server.flushdb()
+        piers.change(number + 4, "")
+    piers.platform.server.child.pause()
+    try:
+        time.sleep(3.0)
+    finally:
+        piers.platform.server.child.resume()
+
+
 def test_when_redis_is_flushed_while_questions_are_asked_then_none_is_answered_from_what_is_no_more(
     platform: Platform,
 ) -> None:
@@ -269,18 +283,12 @@ def test_when_redis_is_flushed_while_questions_are_asked_then_none_is_answered_f
         piers.change(number, "teal")
     with ThreadPoolExecutor(2) as pool:
         asked = [pool.submit(patient.run, piers.allowed, 15.0), pool.submit(hasty.run, piers.allowed, 0.8)]
-        for number in range(4):
-            server.flushdb()
-            piers.change(number, "mauve")
-            server.flushdb()
-            piers.change(number + 4, "")
-        # A Redis that stands still holds up what is asked meanwhile, and whoever can't wait hears so.
-        platform.server.child.pause()
-        time.sleep(3.0)
-        platform.server.child.resume()
-        answers = patient.answered
-        until(lambda: patient.answered > answers + 5)
-        stop.set()
+        try:
+            flushed_while_changed(piers, server)
+            answers = patient.answered
+            until(lambda: patient.answered > answers + 5)
+        finally:
+            stop.set()
         for one in asked:
             one.result(30.0)
     server.close()

@@ -247,6 +247,22 @@ def test_when_redis_hangs_then_a_call_ends_within_twice_its_timeout(log: Log, tm
         view.close()
 
 
+def test_when_redis_hung_while_a_stretch_was_given_then_nothing_is_answered_until_it_is_there(
+    log: Log, tmp_path: Path
+) -> None:
+    """The log may be silent afterwards, and whether the stretch was taken is unknown."""
+    with RedisServer(tmp_path / "redis") as server, log.followed(RedisOptions(server.url, timeout_s=0.3)) as pair:
+        view, follower = pair
+        follower.catch_up(20.0)
+        server.child.pause()
+        log.write(["d0"])
+        time.sleep(1.5)
+        with pytest.raises(HeadsUnavailableError):
+            view.get(TENANT, "d0")
+        server.child.resume()
+        until(lambda: versions_or_none(view) == {"d0": 1})
+
+
 def test_when_redis_would_drop_heads_or_takes_no_more_then_the_view_refuses(log: Log, tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as server:
         view = RedisHeads(RedisOptions(server.url), log.generation, SystemIds())

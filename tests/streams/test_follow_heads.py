@@ -23,7 +23,9 @@ KAFKA = Kafka(bootstrap="127.0.0.1:1", deadline_s=0.2)
 
 
 @pytest.mark.parametrize(("kind", "view"), [("memory", MemoryHeads), ("redis", RedisHeads)])
-def test_when_a_kind_of_view_is_set_then_that_is_built_and_it_is_closed(kind: str, view: type) -> None:
+def test_when_a_kind_of_view_is_set_then_that_is_built_and_it_is_closed(
+    kind: str, view: type[MemoryHeads | RedisHeads]
+) -> None:
     """Nothing is asked of Redis yet: it may come later than the worker."""
     heads = Parts(Settings(heads=Heads.model_validate({"kind": kind, "url": "redis://127.0.0.1:1/0"}))).port("heads")
     assert isinstance(heads, view)
