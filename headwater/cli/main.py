@@ -17,6 +17,7 @@ from headwater.cli import (
     eval,
     freshness,
     gateway,
+    lineage,
     local,
     publish,
     render,
@@ -40,6 +41,8 @@ PARTS: Final = (
     watch,
     tail,
     trace,
+    lineage,
+    freshness,
     top,
     topics,
     dlq,
@@ -48,7 +51,6 @@ PARTS: Final = (
     config,
     doctor,
     eval,
-    freshness,
     render,
 )
 
