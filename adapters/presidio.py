@@ -48,9 +48,12 @@ class PresidioRecogniser:
             analyzer: Any = import_module("presidio_analyzer")
             engines: Any = import_module("presidio_analyzer.nlp_engine")
             spacy: Any = import_module("spacy")
+            domains: Any = import_module("tldextract.tldextract")
         except ImportError as error:
-            raise MissingExtraError("Presidio is not installed; pip install 'headwater[guard]'") from error
+            raise MissingExtraError("presidio-analyzer", "guard") from error
         engine = engines.SpacyNlpEngine()
+        # Its recogniser of e-mail would fetch the list of domain endings, with a second for each retry.
+        domains.TLD_EXTRACTOR = domains.TLDExtract(suffix_list_urls=())
         # An empty pipeline: tokens for the words beside a find, and nothing to download.
         engine.nlp = {"en": spacy.blank("en")}
         registry = analyzer.RecognizerRegistry()

@@ -123,11 +123,12 @@ _MONTH: Final = r"(?:de )?[^\W\d_]{3,12}\.?(?: de)?"
 _DAY: Final = r"[0-9]{1,2}(?:\.|st|nd|rd|th|er|º)?"
 _BORN: Final = (
     r"(?:born|date of birth|birth ?date|birthday|d\.?o\.?b\.?|geboren|geb\.|geburtsdatum|geburtstag|née?"
-    r"|date de naissance|fecha de nacimiento|nacid[oa]|nat[oa]|data di nascita|data de nascimento|nascid[oa]|data urodzenia|urodzon[ya]"
+    r"|date de naissance|fecha de nacimiento|nacid[oa]|nat[oa]|data di nascita"
+    r"|data de nascimento|nascid[oa]|data urodzenia|urodzon[ya]"
     r"|geboortedatum|född|födelsedatum)"
 )
 _PASS: Final = r"(?:passport|reisepass|passeport|pasaporte|passaporto|passaporte|paszport|paspoort|pass-?nr)\w{0,8}"
-_NUMBER: Final = r"(?:\s{1,2}(?:no|nr|n[º°o]|num|number|nummer|num[ée]ro|n[uú]mero|numer|nummer)\.?)?"
+_NUMBER: Final = r"(?i:\s{1,2}(?:no|nr|n[º°o]|num|number|nummer|num[ée]ro|n[uú]mero|numer|nummer)\.?)?"
 _IS: Final = r"\s?[:#=]?\s{0,2}(?:(?:is|was|ist|lautet|es|est|è|é|to|jest) )?"
 
 
@@ -278,7 +279,7 @@ PATTERNS: Final = (
     ),
     Pattern(
         "phone",
-        re.compile(r"(?<![\w.+-])00[1-9][0-9]{0,2}[ /-](?:[0-9()]{1,8}[ /-]?){1,6}+(?<=[0-9])(?!\w)"),
+        re.compile(r"(?<![\w.+-])(?<![0-9] )00[1-9][0-9]{0,2}[ /-](?:[0-9()]{1,8}[ /-]?){1,6}+(?<=[0-9])(?!\w)"),
         _in_range(10, 17),
         ("00",),
     ),
@@ -292,7 +293,7 @@ PATTERNS: Final = (
     ),
     Pattern(
         "phone",
-        re.compile(r"(?<![\w.+/-])\(?0[1-9][0-9]{0,4}\)?(?:[ /.-]{1,3}[0-9]{2,8}){1,5}(?![\w-]|\.[0-9])"),
+        re.compile(r"(?<![\w.+/-])(?<![0-9] )\(?0[1-9][0-9]{0,4}\)?(?:[ /.-]{1,3}[0-9]{2,8}){1,5}(?![\w-]|\.[0-9])"),
         trunk_holds,
         unless=_THING,
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.ingest.formats import Piece, laid_out, parsed_text
@@ -100,7 +100,10 @@ def test_when_a_document_is_dropped_then_this_version_deletes_it() -> None:
 
 
 def test_when_a_key_goes_on_in_the_next_block_then_all_of_it_is_masked() -> None:
-    key = ["-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED", "MIIEowIBAAKCAQEA7bq\n-----END RSA PRIVATE KEY-----"]
+    key = [
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED",
+        "MIIEowIBAAKCAQEA7bq\n-----END RSA PRIVATE KEY-----",
+    ]
     event = redacted(parsed(*(Piece("paragraph", part) for part in key), Piece("paragraph", "After.")), EVERYTHING)
     assert set(event.blocks[0].text + event.blocks[1].text) <= {MASK}
     assert event.blocks[2].text == "After."
@@ -135,6 +138,7 @@ def test_when_a_document_is_deleted_then_the_delete_goes_on() -> None:
     assert list(redact(deleted(3), RedactionPolicy())) == [deleted(3)]
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=300))
 def test_when_any_text_is_masked_then_it_is_as_long_as_before_and_masking_again_changes_nothing(text: str) -> None:
     once = replaced(text, "acme", EVERYTHING)
@@ -143,6 +147,7 @@ def test_when_any_text_is_masked_then_it_is_as_long_as_before_and_masking_again_
     assert all(now in (was, MASK) for was, now in zip(text, once, strict=True))
 
 
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from([MAIL, CARD, "password: Tr0ub4dor&3", "tea ", "\n", " 12 "]), max_size=20))
 def test_when_values_are_tokens_already_then_they_are_left_alone(parts: list[str]) -> None:
     rules = RedactionPolicy(default=dict.fromkeys(PatternRecogniser.kinds, "tokenise"), secret=b"s")
