@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
+from itertools import pairwise
 from typing import Final
 
 from schemas.documents import DocumentIndexed
@@ -98,7 +99,7 @@ def freshness_of(receipts: Iterable[DocumentIndexed], slo_ms: int) -> FreshnessR
     """The report over receipts; those without a trail say nothing about time and are left out."""
     timed = [(receipt, stages_of(receipt)) for receipt in receipts if receipt.trail]
     totals = [_total(receipt) for receipt, _ in timed]
-    names = [name for name in _in_order({name for _, stages in timed for name in stages})]
+    names = _in_order({name for _, stages in timed for name in stages})
     return FreshnessReport(
         receipts=len(timed),
         slo_ms=slo_ms,
@@ -117,12 +118,12 @@ def stages_of(receipt: DocumentIndexed) -> dict[str, float]:
     >>> from schemas.envelope import Micros, Version
     >>> trail = {"source": Micros(1), "capture": Micros(2_001), "settle": Micros(9_001)}
     >>> version = Version(source=1, offset=1)
-    >>> stages_of(DocumentIndexed(tenant="t", document="d", version=version, outcome="indexed", generation="g1", trail=trail))
+    >>> of = {"tenant": "t", "document": "d", "version": version, "outcome": "indexed", "generation": "g1"}
+    >>> stages_of(DocumentIndexed(**of, trail=trail))
     {'capture': 2.0, 'settle': 7.0}
     """
     names = _in_order(receipt.trail)
-    pairs = zip(names, names[1:], strict=False)
-    return {name: (receipt.trail[name] - receipt.trail[before]) / 1_000 for before, name in pairs}
+    return {name: (receipt.trail[name] - receipt.trail[before]) / 1_000 for before, name in pairwise(names)}
 
 
 def _in_order(names: Iterable[str]) -> list[str]:

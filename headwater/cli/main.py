@@ -21,6 +21,7 @@ from headwater.cli import (
     freshness,
     gateway,
     index,
+    lineage,
     local,
     publish,
     render,
@@ -48,6 +49,8 @@ PARTS: Final = (
     source,
     tail,
     trace,
+    lineage,
+    freshness,
     top,
     topics,
     dlq,
@@ -58,7 +61,6 @@ PARTS: Final = (
     doctor,
     audit,
     eval,
-    freshness,
     render,
 )
 

@@ -1,4 +1,4 @@
-"""Check digits of numbers that people are known by: cards, accounts, national ids. Each says where its rule is written."""
+"""Check digits of numbers that people are known by: cards, accounts, national ids."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ IBAN_LENGTHS: Final = {
 
 
 def iban_end(text: str) -> int:
-    """Where the IBAN at the beginning of a text ends, by its country's length; 0 where its checksum is wrong (mod 97-10).
+    """Where the IBAN at the start of a text ends, by its country's length; 0 where its checksum is wrong (mod 97-10).
 
     >>> iban_end("DE89 3704 0044 0532 0130 00 BIC X"), iban_end("DE89 3704 0044 0532 0130 01")
     (27, 0)
@@ -108,8 +108,7 @@ def dni_holds(text: str) -> bool:
 _ODD: Final = dict(
     zip(
         "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21)
-        + (2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23),
+        (*(1, 0, 5, 7, 9, 13, 15, 17, 19, 21) * 2, *(2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23)),
         strict=True,
     )
 )
@@ -198,7 +197,9 @@ def pesel_holds(text: str) -> bool:
     digits = _digits(text)
     if len(digits) != 11 or not _month_and_day((digits[2] * 10 + digits[3]) % 20, digits[4] * 10 + digits[5]):
         return False
-    return sum(digit * weight for digit, weight in zip(digits, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True)) % 10 == 0
+    return (
+        sum(digit * weight for digit, weight in zip(digits, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True)) % 10 == 0
+    )
 
 
 def personnummer_holds(text: str) -> bool:

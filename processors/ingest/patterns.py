@@ -67,7 +67,9 @@ def mac_holds(text: str) -> bool:
     return bare not in ("0" * 12, "f" * 12) and ("." not in text or not bare.isdigit())
 
 
-_FILES: Final = frozenset(["png", "jpg", "jpeg", "gif", "svg", "webp", "pdf", "css", "js", "ts", "md", "txt", "html", "local", "localhost", "internal"])
+_FILES: Final = frozenset(
+    {"png", "jpg", "jpeg", "gif", "svg", "webp", "pdf", "css", "js", "ts", "md", "txt", "html", "local", "internal"}
+)
 
 
 def email_holds(text: str) -> bool:
@@ -108,7 +110,8 @@ _THING: Final = re.compile(
     re.IGNORECASE,
 )
 _VERSION: Final = re.compile(
-    r"(?<!\w)(?:versi[oó]ne?|ver\.?|v|release|build|firmware|driver|section|chapter|kapitel|abschnitt|§|upgrade to|oid) ?$",
+    r"(?<!\w)(?:versi[oó]ne?|ver\.?|v|release|build|firmware|driver|section|chapter|kapitel|abschnitt|§|upgrade to"
+    r"|oid) ?$",
     re.IGNORECASE,
 )
 # A number called by one of these is a number to dial, whatever its shape.
@@ -119,12 +122,13 @@ _DIALLED: Final = (
 _MONTH: Final = r"(?:de )?[^\W\d_]{3,12}\.?(?: de)?"
 _DAY: Final = r"[0-9]{1,2}(?:\.|st|nd|rd|th|er|º)?"
 _BORN: Final = (
-    r"(?:born|date of birth|birth ?date|birthday|d\.?o\.?b\.?|geboren|geb\.|geburtsdatum|geburtstag|née?|date de naissance"
-    r"|fecha de nacimiento|nacid[oa]|nat[oa]|data di nascita|data de nascimento|nascid[oa]|data urodzenia|urodzon[ya]"
+    r"(?:born|date of birth|birth ?date|birthday|d\.?o\.?b\.?|geboren|geb\.|geburtsdatum|geburtstag|née?"
+    r"|date de naissance|fecha de nacimiento|nacid[oa]|nat[oa]|data di nascita"
+    r"|data de nascimento|nascid[oa]|data urodzenia|urodzon[ya]"
     r"|geboortedatum|född|födelsedatum)"
 )
 _PASS: Final = r"(?:passport|reisepass|passeport|pasaporte|passaporto|passaporte|paszport|paspoort|pass-?nr)\w{0,8}"
-_NUMBER: Final = r"(?:\s{1,2}(?:no|nr|n[º°o]|num|number|nummer|num[ée]ro|n[uú]mero|numer|nummer)\.?)?"
+_NUMBER: Final = r"(?i:\s{1,2}(?:no|nr|n[º°o]|num|number|nummer|num[ée]ro|n[uú]mero|numer|nummer)\.?)?"
 _IS: Final = r"\s?[:#=]?\s{0,2}(?:(?:is|was|ist|lautet|es|est|è|é|to|jest) )?"
 
 
@@ -168,7 +172,9 @@ PATTERNS: Final = (
         re.compile(r"(?<![\w-])[12] ?[0-9]{2} ?[0-9]{2} ?[0-9][0-9AB] ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}(?![\w-])"),
         checksums.nir_holds,
     ),
-    Pattern("national_id", re.compile(r"(?<![\w.-])[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?![\w-])"), checksums.cpf_holds),
+    Pattern(
+        "national_id", re.compile(r"(?<![\w.-])[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?![\w-])"), checksums.cpf_holds
+    ),
     Pattern(
         "national_id",
         re.compile(r"(?<![\w-])(?:19|20)?[0-9]{6}[-+][0-9]{4}(?![\w-])"),
@@ -177,19 +183,27 @@ PATTERNS: Final = (
     Pattern(
         "national_id",
         re.compile(
-            r"(?<![\w-])(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] [0-9]{2} [0-9]{2} [0-9]{2} [A-D](?!\w)"
+            r"(?<![\w-])(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] "
+            r"[0-9]{2} [0-9]{2} [0-9]{2} [A-D](?!\w)"
         ),
     ),
     _id(
         r"national insurance|ni number|nino",
         r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]",
-        _yes, "insurance", "ni number", "nino",
+        _yes,
+        "insurance",
+        "ni number",
+        "nino",
     ),
     _id("cpf", r"[0-9]{11}", checksums.cpf_holds, "cpf"),
     _id("nhs", _GROUPS + "{9}", checksums.nhs_holds, "nhs"),
     _id(
         r"steuer-?id(?:ent\w{0,20})?|steuerliche id\w{0,20}|idnr\.?|tax id|steuernummer",
-        _GROUPS + "{10}", checksums.steuer_id_holds, "steuer", "idnr", "tax id",
+        _GROUPS + "{10}",
+        checksums.steuer_id_holds,
+        "steuer",
+        "idnr",
+        "tax id",
     ),
     _id(r"bsn|burgerservicenummer|sofinummer", _GROUPS + "{8}", checksums.bsn_holds, "bsn", "nummer"),
     _id("pesel", r"[0-9]{11}", checksums.pesel_holds, "pesel"),
@@ -205,7 +219,10 @@ PATTERNS: Final = (
     ),
     Pattern("ssn", re.compile(r"(?<![\w.-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])"), checksums.ssn_holds, unless=_THING),
     Pattern(
-        "ssn", _called("ssn|social security", r"[0-9]{3} ?[0-9]{2} ?[0-9]{4}"), checksums.ssn_holds, ("ssn", "social sec")
+        "ssn",
+        _called("ssn|social security", r"[0-9]{3} ?[0-9]{2} ?[0-9]{4}"),
+        checksums.ssn_holds,
+        ("ssn", "social sec"),
     ),
     Pattern(
         "passport",
@@ -262,28 +279,29 @@ PATTERNS: Final = (
     ),
     Pattern(
         "phone",
-        re.compile(r"(?<![\w.+-])00[1-9][0-9]{0,2}[ /-](?:[0-9()]{1,8}[ /-]?){1,6}+(?<=[0-9])(?!\w)"),
+        re.compile(r"(?<![\w.+-])(?<![0-9] )00[1-9][0-9]{0,2}[ /-](?:[0-9()]{1,8}[ /-]?){1,6}+(?<=[0-9])(?!\w)"),
         _in_range(10, 17),
         ("00",),
     ),
     Pattern(
         "phone",
         re.compile(
-            r"(?<![\w.+-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}(?P<a>[ .-]))[2-9][0-9]{2}(?(a)(?P=a)|[ .-])[0-9]{4}"
-            r"(?![\w-])"
+            r"(?<![\w.+-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}(?P<a>[ .-]))"
+            r"[2-9][0-9]{2}(?(a)(?P=a)|[ .-])[0-9]{4}(?![\w-])"
         ),
         unless=_THING,
     ),
     Pattern(
         "phone",
-        re.compile(r"(?<![\w.+/-])\(?0[1-9][0-9]{0,4}\)?(?:[ /.-]{1,3}[0-9]{2,8}){1,5}(?![\w-]|\.[0-9])"),
+        re.compile(r"(?<![\w.+/-])(?<![0-9] )\(?0[1-9][0-9]{0,4}\)?(?:[ /.-]{1,3}[0-9]{2,8}){1,5}(?![\w-]|\.[0-9])"),
         trunk_holds,
         unless=_THING,
     ),
     Pattern(
         "phone",
         re.compile(
-            rf"(?<!\w)(?i:{_DIALLED})(?!\w)[^0-9\n]{{0,24}}?(?P<it>\(?[0-9](?:[ \u00a0./()-]{{0,2}}+[0-9]){{6,14}})(?![\w-])"
+            rf"(?<!\w)(?i:{_DIALLED})(?!\w)[^0-9\n]{{0,24}}?"
+            r"(?P<it>\(?[0-9](?:[ \u00a0./()-]{0,2}+[0-9]){6,14})(?![\w-])"
         ),
         lambda text: 7 <= _count(text) <= 15 and not _DATE.match(text),
     ),

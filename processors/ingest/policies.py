@@ -83,7 +83,7 @@ class RedactionPolicy:
         return f"tok{kind.replace('_', '')}{digest[:_TOKEN_NIBBLES].translate(_LETTERS)}"
 
     def fingerprint(self, tenant: str) -> str:
-        """Names everything that decides what becomes of a tenant's texts; a secret changes it and can't be read in it."""
+        """Names all that decides what becomes of a tenant's texts; a secret changes it and can't be read in it."""
         return _fingerprint(
             tuple(sorted(self.rules(tenant).items())),
             tuple(recogniser.version for recogniser in self.recognisers),

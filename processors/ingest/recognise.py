@@ -14,7 +14,7 @@ from processors.ports import Finding
 __all__ = ["HIDDEN", "PatternRecogniser", "covered"]
 
 HIDDEN: Final = "█"
-"""Stands for each character that was taken. One token to the embedding model, and nothing that a text says by itself."""
+"""Stands for each character that was taken. One token to the embedding model, and nothing that a text says."""
 
 # Counts changes of what is code and not expression (checksums, ranges).
 _RULES: Final = "1"

@@ -271,3 +271,24 @@ def test_when_the_connector_states_a_floor_then_what_streams_is_never_older_than
     )
     (event,) = capture(record, MAPPING, CLAIMS, none_of)
     assert event.version == at(3, source=position)
+
+
+@pytest.mark.parametrize(
+    ("op", "said", "trail"),
+    [
+        ("u", {"ts_ms": 1_700_000_000_000}, {"source": 1_700_000_000_000_000}),
+        ("u", {"ts_ms": 1_700_000_000_000, "ts_us": 1_700_000_000_000_123}, {"source": 1_700_000_000_000_123}),
+        ("r", {"ts_ms": 1_700_000_000_000}, {}),
+        ("u", {"ts_ms": "soon"}, {}),
+        ("u", {}, {}),
+    ],
+)
+def test_when_the_source_says_when_it_committed_then_the_freshness_clock_starts_there(
+    op: str, said: dict[str, Any], trail: dict[str, int]
+) -> None:
+    source = {"table": "docs", "lsn": 40, **said}
+    value = json.dumps({"op": op, "before": None, "after": {"id": 7, "body": "Tea."}, "source": source}).encode()
+    record = SourceRecord(tenant="", topic="cdc.public.docs", partition=0, offset=3, key=b"", value=value)
+    table = TableMapping(id_columns=("id",), body="body", tenant="acme")
+    (event,) = capture(record, SourceMapping({"docs": table}))
+    assert event.trail == trail
