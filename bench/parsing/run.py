@@ -61,7 +61,15 @@ def documents(kilobytes: int) -> list[Given]:
         Given("csv", "text/csv", f"number,name,horses\n{rows}".encode()),
         Given("python", "text/x-python", code.encode()),
         Given("xml", "application/xml", f"<gates>{''.join(f'<g>{one}</g>' for one in paragraphs)}</gates>".encode()),
-        Given("shift-jis, undeclared", "text/plain", ("馬の数を書き留める門番。\n" * kilobytes * 40).encode("cp932")),
+        Given(
+            "shift-jis, undeclared",
+            "text/plain",
+            (
+                "この賃貸契約は十二か月間有効です。借主は毎月五日までに家賃を支払わなければなりません。\n"
+                * kilobytes
+                * 12
+            ).encode("cp932"),
+        ),
     ]
 
 
