@@ -32,6 +32,7 @@ CLAIM: Final = "parsing"
 MOST_OVERHEAD_MS: Final = 2.0
 """What isolation may cost a small document."""
 SENTENCE: Final = "The keeper of the gate writes down who came, at which hour, and with how many horses. "
+JAPANESE: Final = "この賃貸契約は十二か月間有効です。借主は毎月五日までに家賃を支払わなければなりません。\n"
 
 
 @dataclass(frozen=True)
