@@ -32,6 +32,7 @@ CLAIM: Final = "parsing"
 MOST_OVERHEAD_MS: Final = 2.0
 """What isolation may cost a small document."""
 SENTENCE: Final = "The keeper of the gate writes down who came, at which hour, and with how many horses. "
+JAPANESE: Final = "この賃貸契約は十二か月間有効です。借主は毎月五日までに家賃を支払わなければなりません。\n"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,15 @@ def documents(kilobytes: int) -> list[Given]:
         Given("csv", "text/csv", f"number,name,horses\n{rows}".encode()),
         Given("python", "text/x-python", code.encode()),
         Given("xml", "application/xml", f"<gates>{''.join(f'<g>{one}</g>' for one in paragraphs)}</gates>".encode()),
-        Given("shift-jis, undeclared", "text/plain", ("馬の数を書き留める門番。\n" * kilobytes * 40).encode("cp932")),
+        Given(
+            "shift-jis, undeclared",
+            "text/plain",
+            (
+                "この賃貸契約は十二か月間有効です。借主は毎月五日までに家賃を支払わなければなりません。\n"
+                * kilobytes
+                * 12
+            ).encode("cp932"),
+        ),
     ]
 
 
@@ -114,7 +123,7 @@ def started(seconds: Callable[[], float] = time.perf_counter) -> float:
     began = seconds()
     parser = IsolatedParser(Isolation(processes=1))
     try:
-        parser.parse(b"# Gate", "text/markdown")
+        parser.parse(b"<h1>Gate", "text/html")
         return round(seconds() - began, 2)
     finally:
         parser.close()

@@ -8,11 +8,11 @@ from typing import Final
 
 from processors.contract import Reject
 
-__all__ = ["DOCX", "ENDINGS", "PDF", "SOURCE_CODE", "media_type_of", "named_media_type", "recognised"]
+__all__ = ["DOCX", "ENDINGS", "PDF", "SOURCE_CODE", "believed", "media_type_of", "named_media_type", "recognised"]
 
 PDF: Final = "application/pdf"
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-ANYTHING: Final = ("", "application/octet-stream", "binary/octet-stream", "application/x-unknown")
+ANYTHING: Final = ("", "application/octet-stream", "binary/octet-stream")
 """Declarations that say nothing."""
 
 SOURCE_CODE: Final = {
@@ -175,6 +175,15 @@ def named_media_type(name: str) -> str | None:
     ('application/pdf', None)
     """
     return ENDINGS.get(PurePosixPath(name).suffix.lower())
+
+
+def believed(declared: str, name: str) -> str:
+    """What a source declared, or the ending of the document's name where it declared nothing.
+
+    >>> believed("application/octet-stream", "main.go"), believed("text/plain", "main.go")
+    ('text/x-go', 'text/plain')
+    """
+    return (named_media_type(name) or declared) if media_type_of(declared)[0] in ANYTHING else declared
 
 
 def recognised(body: bytes, declared: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from processors.contract import Reject
 from processors.ingest.formats import laid_out
+from processors.ingest.media import believed
 from processors.ports import Claims, Parser
 from schemas.documents import DocumentChanged, DocumentDeleted, DocumentParsed
 
@@ -35,7 +36,7 @@ def parse(
     if isinstance(change, DocumentDeleted):
         yield change
         return
-    outline = parser.parse(_body(change, claims), change.media_type)
+    outline = parser.parse(_body(change, claims), believed(change.media_type, change.document))
     blocks = laid_out(outline.pieces)
     if not blocks:
         raise Reject(

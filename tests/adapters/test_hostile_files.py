@@ -38,7 +38,7 @@ def test_when_a_file_is_hostile_then_it_ends_as_said_and_the_next_one_is_read(
     began = time.monotonic()
     assert outcome(expected, parser) == ""
     assert time.monotonic() - began < LONGEST_S
-    assert parser.parse(b"# Tea\n\nIt is hot.", "text/markdown").title == "Tea"
+    assert parser.parse(b"<h1>Tea</h1><p>It is hot.", "text/html").title == "Tea"
 
 
 def test_when_the_files_are_made_again_then_they_are_the_same() -> None:

@@ -15,8 +15,9 @@ from adapters.errors import ParserUnavailableError
 from adapters.isolated_parser import IsolatedParser, Isolation
 from processors.contract import Reject
 
-GOOD = (b"# Tea\n\nIt is hot.", "text/markdown")
+GOOD = (b"<h1>Tea</h1><p>It is hot.", "text/html")
 # Quadratic to its reader: many seconds, and little memory.
+IMPORTED_S = 2.0
 SLOW = (b"[" * 400_000 + b"a" + b"](" * 100_000, "text/markdown")
 
 
@@ -32,23 +33,23 @@ def pids(parser: IsolatedParser) -> list[int]:
     return [process._process.pid for process in list(parser._idle.queue) if process is not None]
 
 
-def busy_killer(before: list[int], parser: IsolatedParser, times: int) -> threading.Thread:
-    """Kills whichever process reads, so many times, soon after it began."""
+def busy_killer(parser: IsolatedParser, times: int) -> tuple[threading.Thread, set[int]]:
+    """Kills whichever process reads, so many times, soon after it began; which ones it killed."""
+    gone, idle_s = set[int](), {pid: cpu_s(pid) for pid in pids(parser)}
 
     def kill() -> None:
-        gone, known = set[int](), set(before)
         until = time.monotonic() + 60.0
         while len(gone) < times and time.monotonic() < until:
-            known |= children()
-            for pid in known - set(pids(parser)) - gone:
-                if cpu_s(pid) > 1.5:
-                    os.kill(pid, signal.SIGKILL)
+            for pid in (children() | set(idle_s)) - set(pids(parser)) - gone:
+                # A new one imports its readers first.
+                if cpu_s(pid) > idle_s.get(pid, IMPORTED_S) + 0.2:
                     gone.add(pid)
-            time.sleep(0.05)
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
-    return thread
+    return thread, gone
 
 
 def children() -> set[int]:
@@ -75,10 +76,30 @@ def test_when_a_document_takes_too_long_then_it_is_refused_and_the_next_is_read(
         parser.close()
 
 
+def test_when_a_text_is_harmless_then_no_process_is_asked(parser: IsolatedParser) -> None:
+    for pid in pids(parser):
+        os.kill(pid, signal.SIGSTOP)
+    assert parser.parse(b"# Tea", "text/markdown").title == "Tea"
+    assert parser.parse("naïve".encode(), "text/plain").pieces
+    assert all(process is not None and process.read == 0 for process in list(parser._idle.queue))
+
+
+def test_when_a_process_stands_still_then_the_clock_ends_it() -> None:
+    parser = IsolatedParser(Isolation(timeout_s=1.0, processes=1))
+    try:
+        parser.parse(*GOOD)
+        os.kill(pids(parser)[0], signal.SIGSTOP)
+        with pytest.raises(Reject, match="takes longer"):
+            parser.parse(*GOOD)
+        assert parser.parse(*GOOD).title == "Tea"
+    finally:
+        parser.close()
+
+
 def test_when_a_document_needs_too_much_memory_then_it_is_refused_and_the_next_is_read() -> None:
     parser = IsolatedParser(Isolation(timeout_s=30.0, memory_mb=64, processes=1))
     try:
-        body = b"[" + b"[]," * 3_000_000 + b"[]]"
+        body = b"[" + b"[]," * 1_200_000 + b"[]]"
         with pytest.raises(Reject, match="within 30 s and 64 MB"):
             parser.parse(body, "application/json")
         assert parser.parse(*GOOD).title == "Tea"
@@ -94,19 +115,22 @@ def test_when_idle_processes_are_killed_then_no_document_hears_of_it(parser: Iso
     assert [parser.parse(*GOOD).title for _ in range(3)] == ["Tea"] * 3
 
 
-@pytest.mark.parametrize(("times", "refused"), [(1, False), (2, True)])
-def test_when_its_process_is_killed_then_a_document_is_tried_once_more(times: int, refused: bool) -> None:
+@pytest.mark.parametrize(("times", "brackets", "refused"), [(1, 60_000, False), (2, 200_000, True)])
+def test_when_its_process_is_killed_then_a_document_is_tried_once_more(
+    times: int, brackets: int, refused: bool
+) -> None:
     parser = IsolatedParser(Isolation(timeout_s=60.0, memory_mb=512, processes=1))
-    body = b"[" * 60_000 + b"a" + b"](" * 20_000
+    body = b"[" * brackets + b"a" + b"](" * (brackets // 3)
     try:
         parser.parse(*GOOD)
-        killer = busy_killer(pids(parser), parser, times)
+        killer, killed = busy_killer(parser, times)
         if refused:
             with pytest.raises(Reject, match=r"died \(SIGKILL\), twice"):
                 parser.parse(body, "text/markdown")
         else:
             assert parser.parse(body, "text/markdown").pieces
         killer.join(60.0)
+        assert len(killed) == times
         assert parser.parse(*GOOD).title == "Tea"
     finally:
         parser.close()

@@ -93,9 +93,9 @@ def good(number: int) -> DocumentChanged:
     return DocumentChanged(
         tenant="acme",
         event_id=f"good-{number}",
-        document=f"good-{number}.md",
-        media_type="text/markdown",
-        body=f"# Tea {number}\n\nIt is hot.".encode(),
+        document=f"good-{number}.html",
+        media_type="text/html",
+        body=f"<h1>Tea {number}</h1><p>It is hot.".encode(),
     )
 
 
@@ -125,7 +125,7 @@ def test_when_hostile_files_come_then_each_ends_and_the_good_ones_between_get_th
     found = {name: outcome for outcome in outcomes if (name := outcome[0])}
     assert len(outcomes) == len(found) == len(changes)
     assert wrong(expected, found) == []
-    assert all((parsed := found[f"good-{n}.md"][2]) and parsed.title == f"Tea {n}" for n in range(len(expected)))
+    assert all((parsed := found[f"good-{n}.html"][2]) and parsed.title == f"Tea {n}" for n in range(len(expected)))
     times = [began, *(at for _, at, _, _ in outcomes)]
     pause = max(after - before for before, after in pairwise(times))
     print(f"{len(outcomes)} outcomes in {times[-1] - began:.1f} s, longest pause between two: {pause:.1f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import msgspec
 import pytest
 
 from adapters.errors import ClaimMissingError
@@ -118,6 +119,11 @@ def test_when_lines_end_otherwise_then_they_are_lines_all_the_same() -> None:
 def test_when_a_body_is_no_text_then_it_is_refused_by_name(body: bytes | None, media_type: str, reason: str) -> None:
     with pytest.raises(Reject, match=reason):
         list(parse(changed(body, media_type), MemoryClaims(), PARSER))
+
+
+def test_when_nothing_is_declared_then_the_name_says_it() -> None:
+    change = msgspec.structs.replace(changed(b"# One\n\ntext", "application/octet-stream"), document="notes/tea.md")
+    assert [block.kind for block in parsed(change).blocks] == ["heading", "paragraph"]
 
 
 def test_when_a_body_is_too_large_then_it_is_refused_before_it_is_read() -> None:
