@@ -56,9 +56,7 @@ class BuildOptions(ToKafka):
     """What `index build` can be told."""
 
     name: Name
-    chunking: Annotated[list[str] | None, typer.Option(help="Chunking, KEY=VALUE; may be repeated.")] = (
-        None
-    )
+    chunking: Annotated[list[str] | None, typer.Option(help="Chunking, KEY=VALUE; may be repeated.")] = None
     model: Annotated[str, typer.Option(help="Another embedding model: minilm or hashing.")] = ""
     dimension: Annotated[int, typer.Option(help="Width of the vectors of `hashing`.", min=0)] = 0
     wait: Annotated[float, typer.Option(help="Seconds to wait until it has caught up; 0 returns at once.", min=0)] = 0.0
@@ -119,9 +117,7 @@ class PromoteOptions(ToKafka):
         str, typer.Option("--tenant", "-t", help="Whose the golden questions are, if they don't say.")
     ] = ""
     wait: Annotated[float, typer.Option(help="Seconds to wait for documents that are behind.", min=0)] = 10.0
-    force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; that is recorded.")] = (
-        False
-    )
+    force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; that is recorded.")] = False
     reason: Reason = ""
 
     @property
