@@ -97,18 +97,23 @@ class Worker:
             self._parts.port(name)
         wait_for_topics(self.settings, self.settings.worker.start_s, self.stop, self._parts.port("clock"))
         views = {name for one in self._selected for hop in one.hops for name in hop.waits_for}
-        writes = any(hop.name == "index" for one in self._selected for hop in one.hops)
-        if not (writes or self._only or views & {"heads", "serving"}):
+        steps = {hop.name for one in self._selected for hop in one.hops}
+        if not (self._only or steps & {"chunk", "index"} or views & {"heads", "serving"}):
             self._parts.open(views)
             return [self._runner(selected, self._parts) for selected in self._selected]
-        return self._open_with_generations(writes)
+        return self._open_with_generations(steps, views)
 
-    def _open_with_generations(self, writes: bool) -> list[Runner]:
-        generations = enter_generations(self._parts, writes=writes)
+    def _open_with_generations(self, steps: set[str], views: set[str]) -> list[Runner]:
+        # Whoever cuts documents knows the splitter and its model: what a generation is made by.
+        generations = enter_generations(self._parts, writes="chunk" in steps)
         selected = self._selected if generations.own_lives else without_own(self._selected)
         self._parts.open({name for one in selected for hop in one.hops for name in hop.waits_for})
-        builds = Builds(self._runner, self._only) if writes or self._only else None
-        return [*(self._runner(one, self._parts) for one in selected), GenerationKeeper(generations, builds)]
+        runners: list[Runner] = [self._runner(one, self._parts) for one in selected]
+        if self._only or "index" in steps:
+            runners.append(GenerationKeeper(generations, Builds(self._runner, self._only)))
+        elif "serving" in views:
+            runners.append(GenerationKeeper(generations, None))
+        return runners
 
     def _runner(self, selected: Selected, parts: Parts) -> BatchHop | KeyedHop:
         settings = self.settings

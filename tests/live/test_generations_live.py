@@ -120,7 +120,7 @@ def test_when_generations_come_and_go_then_each_answer_is_of_the_one_that_serves
 
 def test_when_the_builder_is_killed_in_mid_replay_then_it_goes_on_where_it_was(world: World, tmp_path: Path) -> None:
     with world.worker("ingest"):
-        world.publish({f"{place}-{n}.md": text(f"{place}-{n}", "red") for place in PLACES for n in range(5)})
+        world.publish({f"{place}{n}.md": text(f"{place}{n}", "red") for place in PLACES for n in range(5)})
         world.settled("g1", 6 * len(PLACES))
     first = world.computed()
     world.operator.register(other(world.settings, max_tokens=90), "k1")
@@ -182,7 +182,7 @@ def test_when_the_settings_are_not_those_of_the_generation_then_the_worker_does_
     built = world.settings.index.model_copy(update={"generation": "g3"})
     unheard = world.settings.index.model_copy(update={"generation": "g9"})
     for settings, said in (
-        (other(world.settings, max_tokens=64), "chunking .* headwater index build"),
+        (other(world.settings, max_tokens=64), "chunking .*headwater index build"),
         (other(world.settings, dimension=64), "model hashing-384, not hashing-64"),
         (world.settings.model_copy(update={"index": built}), "consumer group of its own"),
         (world.settings.model_copy(update={"index": unheard}), "would begin empty"),

@@ -126,6 +126,23 @@ def test_when_one_document_is_poison_then_it_alone_is_refused() -> None:
     ] == ["a", "c"]
 
 
+class Skewed(CountingEmbedder):
+    """A model whose vector of one text can't be searched."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = super().embed(texts)
+        for row, text in enumerate(texts):
+            vectors[row] *= 2.0 if "skewed" in text else 1.0
+        return vectors
+
+
+def test_when_a_vector_cant_be_searched_then_its_document_is_refused_whole_and_nothing_is_charged() -> None:
+    ports = materials(Line(embedder=Skewed()))
+    good, bad = regenerate([redacted(["Tea."], 1, "a"), redacted(["Milk.", "skewed"], 1, "b")], ports)
+    assert isinstance(good, list) and len(computed(good)) == 1
+    assert isinstance(bad, Reject)
+
+
 def test_when_the_model_takes_nothing_then_the_hop_pauses_and_nothing_is_refused() -> None:
     ports = materials(Line(embedder=Failing("Tea", "Milk")))
     with pytest.raises(Stop, match="the model failed"):
