@@ -30,6 +30,7 @@ from schemas.envelope import Micros
 from streams.audit_source import SourceSide, handled
 from streams.erasing import LETTER_TOPICS
 from streams.errors import StreamsError
+from streams.group_lag import GroupLag
 from streams.keyed_log import KeyedLog, document_key
 from streams.parts import Parts
 from streams.reading import Reader
@@ -128,7 +129,7 @@ class Auditor:
         if not wanted:
             return []
         inside = _partition_in(count)
-        done = handled(self.parts.settings, range(count))
+        done = self._handled()
         said = {
             place: last
             for place, last in self._source.said.items()
@@ -141,6 +142,13 @@ class Auditor:
         suspected = {finding.place for finding in drift.against_source(said, known, ())}
         failed, elsewhere = self._with_letters(suspected), self._headed_elsewhere(suspected - now.keys())
         return [one for one in drift.against_source(said, known, elsewhere) if one.place not in failed]
+
+    def _handled(self) -> dict[tuple[str, int], int]:
+        lag = GroupLag(self.parts.settings.kafka, self.parts.port("clock"))
+        try:
+            return handled(lag)
+        finally:
+            lag.close()
 
     def _is_handled(self, place: Place, done: dict[tuple[str, int], int]) -> bool:
         stands = (self._source.at.get(place), self._source.access_at.get(place))

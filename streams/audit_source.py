@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-from confluent_kafka import Consumer, TopicPartition
 
 from processors.ingest.drift import Place, Said
 from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
 from schemas.envelope import Micros, Version
-from streams.clients import consumer_config
+from streams.group_lag import GroupLag
 from streams.reading import Reader, Reading, Slice
-from streams.settings import Settings
 from topics.ingest import ACCESS_CHANGED, CHUNK_CREATED, CHUNK_EMBEDDED, DOCUMENT_CHANGED, DOCUMENT_PARSED
 from topics.ingest import DOCUMENT_REDACTED as REDACTED
 
@@ -84,37 +80,20 @@ class SourceSide:
             self.access_at[place] = _stands(reading)
 
 
-def handled(settings: Settings, partitions: Iterable[int]) -> dict[tuple[str, int], int]:
+def handled(lag: GroupLag) -> dict[tuple[str, int], int]:
     """Up to which offset everything has become a head, or a dead letter, by topic and partition.
 
     Where the steps are not fused, a partition in which a later one is behind counts as not handled at all.
     """
-    wanted = sorted(partitions)
-    done = _committed(settings, FIRST, DOCUMENT_CHANGED.name, wanted)
-    access = _committed(settings, FIRST, ACCESS_CHANGED.name, wanted)
-    alone = _committed(settings, INDEX, ACCESS_CHANGED.name, wanted)
-    access = {partition: max(access[partition], alone[partition]) for partition in wanted}
+    changes = {partition: one.committed for partition, one in lag.of(FIRST, DOCUMENT_CHANGED.name).items()}
+    access, alone = lag.of(FIRST, ACCESS_CHANGED.name), lag.of(INDEX, ACCESS_CHANGED.name)
     for group, topic in LATER.items():
-        for partition, (offset, end) in _committed(settings, group, topic, wanted).items():
-            if 0 <= offset < end:
-                done[partition] = (0, 0)
-    both = ((DOCUMENT_CHANGED.name, done), (ACCESS_CHANGED.name, access))
-    return {(topic, partition): max(0, offset) for topic, by in both for partition, (offset, _) in by.items()}
+        behind = {p for p, one in lag.of(group, topic).items() if one.committed >= 0 and one.records}
+        changes |= dict.fromkeys(behind, 0)
+    done = {(DOCUMENT_CHANGED.name, partition): offset for partition, offset in changes.items()}
+    stands = {p: max(one.committed, alone[p].committed) for p, one in access.items()}
+    return done | {(ACCESS_CHANGED.name, partition): offset for partition, offset in stands.items()}
 
 
 def _stands(reading: Reading) -> Stands:
     return Stands(reading.topic, reading.partition, reading.offset, reading.at)
-
-
-def _committed(settings: Settings, group: str, topic: str, wanted: list[int]) -> dict[int, tuple[int, int]]:
-    """A group's offsets, -1001 where it has none, and the ends."""
-    kafka = settings.kafka
-    consumer = Consumer(consumer_config(kafka, group, **{"group.protocol": "classic"}))
-    try:
-        places = consumer.committed([TopicPartition(topic, p) for p in wanted], timeout=kafka.deadline_s)
-        ends = {
-            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=kafka.deadline_s)[1] for p in wanted
-        }
-        return {place.partition: (place.offset, ends[place.partition]) for place in places}
-    finally:
-        consumer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,7 +38,7 @@ class KeyedLog:
     >>> from streams.settings import load
     >>> with KeyedLog(load().kafka, Parts.memory_codec(), SystemClock()): ...
 
-    Safe for threads: every reading has a consumer of its own, the producer is the client library's.
+    Safe for threads: no two readings share a consumer at a time, the producer is the client library's.
     """
 
     def __init__(self, kafka: Kafka, codec: Codec, clock: Clock) -> None:
@@ -46,6 +47,8 @@ class KeyedLog:
         self._clock = clock
         self._producer: Any = None
         self._router: Any = None
+        self._idle: list[Reader] = []
+        self._lock = threading.Lock()
 
     def __enter__(self) -> KeyedLog:
         return self
@@ -88,8 +91,12 @@ class KeyedLog:
         self._flush()
 
     def close(self) -> None:
-        """Lets the producer go; nothing is on its way between two calls."""
+        """Lets the clients go; nothing is on its way between two calls."""
         self._producer = self._router = None
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.__exit__()
 
     def _send(self, out: Outgoing, on_delivery: Any = None) -> None:
         with _pausing():
@@ -107,8 +114,19 @@ class KeyedLog:
         if self._producer.flush(self._kafka.deadline_s):
             raise Stop(f"no broker took what was sent within {self._kafka.deadline_s:g} s")
 
-    def _reader(self) -> Reader:
-        return Reader(self._kafka, self._codec, self._clock)
+    @contextmanager
+    def _reader(self) -> Iterator[Reader]:
+        """A reader that nobody else uses now; one that failed is not used again. Connecting costs most."""
+        with self._lock:
+            reader = self._idle.pop() if self._idle else None
+        reader = reader or Reader(self._kafka, self._codec, self._clock)
+        try:
+            yield reader
+        except BaseException:
+            reader.__exit__()
+            raise
+        with self._lock:
+            self._idle.append(reader)
 
 
 @contextmanager

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 from prometheus_client import Gauge
 
 from processors.ports import Clock
-from streams.clients import consumer_config
-from streams.errors import ClusterUnavailableError
+from streams.group_lag import GroupLag
 from streams.settings import Settings
 from topics.ingest import CHUNK_CREATED, CHUNK_EMBEDDED, DOCUMENT_CHANGED, DOCUMENT_PARSED, DOCUMENT_REDACTED
 
@@ -28,7 +26,6 @@ _GROUPS: Final = (
     ("headwater.ingest.index.v1", CHUNK_EMBEDDED.name, 10),
 )
 _LOOK_EVERY_S: Final = 0.25
-_ASK_S: Final = 5.0
 
 
 class Pace:
@@ -44,10 +41,9 @@ class Pace:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._most = settings.sources.max_backlog
-        self._kafka = settings.kafka
+        self._lag = GroupLag(settings.kafka, clock)
         self._clock = clock
         self._lock = threading.Lock()
-        self._consumers: dict[str, Any] = {}
         self._looked_at = float("-inf")
         self._backlog = 0
 
@@ -76,30 +72,11 @@ class Pace:
 
     def close(self) -> None:
         """Lets the clients go."""
-        for consumer in self._consumers.values():
-            consumer.close()
-        self._consumers = {}
+        self._lag.close()
 
     def _ask(self) -> int:
-        try:
-            return sum(self._lag(group, topic, n == 0) // per for n, (group, topic, per) in enumerate(_GROUPS))
-        except KafkaException as error:
-            raise ClusterUnavailableError(f"asking how far the index is: {error.args[0]}") from error
+        return sum(self._behind(group, topic, n == 0) // per for n, (group, topic, per) in enumerate(_GROUPS))
 
-    def _lag(self, group: str, topic: str, first: bool) -> int:
-        consumer = self._consumer(group)
-        metadata = consumer.list_topics(topic, timeout=_ASK_S).topics[topic]
-        asked = [TopicPartition(topic, partition) for partition in metadata.partitions]
-        lag = 0
-        for place in consumer.committed(asked, timeout=_ASK_S):
-            if place.offset < 0 and not first:
-                continue
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=_ASK_S)
-            lag += high - max(low, place.offset)
-        return lag
-
-    def _consumer(self, group: str) -> Any:
-        if group not in self._consumers:
-            # It asks for offsets and never joins.
-            self._consumers[group] = Consumer(consumer_config(self._kafka, group, **{"group.protocol": "classic"}))
-        return self._consumers[group]
+    def _behind(self, group: str, topic: str, first: bool) -> int:
+        stands = self._lag.of(group, topic).values()
+        return sum(one.records for one in stands if first or one.committed >= 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 
 from streams.hop import Hop
 from streams.settings import Sources
@@ -18,12 +17,12 @@ def with_sources(hop: Hop, sources: Sources) -> Hop:
     >>> from processors.ingest.mapping import TopicMapping
     >>> from streams.ingest import INGEST
     >>> sources = Sources(topics={"crm.notes": TopicMapping(tenant="acme", body="/text")})
-    >>> with_sources(INGEST.hop("capture"), sources).reads[0].name
-    '^(?:cdc\\\\.[^.]+\\\\.[^.]+|crm\\\\.notes)$'
+    >>> [topic.name for topic in with_sources(INGEST.hop("capture"), sources).reads][1:]
+    ['crm.notes']
+
+    Their names are subscribed beside the form, not in it: the client library's expressions know no groups.
     """
     if SOURCE_CHANGES not in hop.reads or not sources.topics:
         return hop
-    names = "|".join(re.escape(name) for name in sorted(sources.topics))
-    pattern = f"^(?:{SOURCE_CHANGES.name.strip('^$')}|{names})$"
-    reads = tuple(dataclasses.replace(topic, name=pattern) if topic is SOURCE_CHANGES else topic for topic in hop.reads)
-    return dataclasses.replace(hop, reads=reads)
+    named = tuple(dataclasses.replace(SOURCE_CHANGES, name=name) for name in sorted(sources.topics))
+    return dataclasses.replace(hop, reads=(*hop.reads, *named))

@@ -64,6 +64,19 @@ for number in range(10_000):
 """
 
 
+def test_when_purged_then_no_file_holds_what_was_removed_and_the_rest_is_there(tmp_path: Path) -> None:
+    with LocalIndex(tmp_path) as index:
+        index.upsert([indexed("a", VALVE), indexed("b", SNOW)])
+        index.remove("acme", ["a"])
+        log = tmp_path / "objects.log"
+        assert VALVE.encode() in log.read_bytes(), "the control: removing alone leaves the words in the file"
+        index.purge()
+        assert VALVE.encode() not in log.read_bytes()
+        assert texts(index, "snow valve") == ["b"]
+    with LocalIndex(tmp_path) as index:
+        assert index.existing("acme", ["a", "b"]) == {"b"}
+
+
 def spawn(folder: Path, code: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
 

@@ -48,3 +48,21 @@ def test_when_the_hash_is_another_then_the_body_is_not_given(claims: Claims) -> 
 def test_when_the_uri_is_none_of_ours_then_nothing_is_read(claims: Claims, uri: str) -> None:
     with pytest.raises(ClaimMissingError):
         claims.get(uri, sha256(b"body"))
+
+
+def test_when_a_body_is_dropped_then_it_is_gone_for_good_and_others_stay(claims: Claims) -> None:
+    uri, other = claims.put(b"body"), claims.put(b"other")
+    assert claims.holds(uri)
+    claims.drop(uri)
+    claims.drop(uri)
+    assert (claims.holds(uri), claims.holds(other)) == (False, True)
+    with pytest.raises(ClaimMissingError):
+        claims.get(uri, sha256(b"body"))
+
+
+@pytest.mark.parametrize("uri", ["", "claim:sha256/../../../etc/passwd", "claim:sha256/", "file:///etc/passwd"])
+def test_when_a_uri_is_none_of_ours_then_it_names_nothing_and_nothing_is_dropped(claims: Claims, uri: str) -> None:
+    kept = claims.put(b"body")
+    assert not claims.holds(uri)
+    claims.drop(uri)
+    assert claims.holds(kept)

@@ -71,3 +71,11 @@ def test_when_many_put_and_get_at_once_then_nobody_sees_half_a_vector(cache: Emb
     for thread in threads:
         thread.join(timeout=20)
     assert wrong == []
+
+
+def test_when_a_vector_is_dropped_then_it_is_gone_and_its_neighbours_stay(cache: EmbeddingCache) -> None:
+    cache.put("a", "1", VECTOR)
+    cache.put("a", "2", VECTOR)
+    cache.drop("a", "1")
+    cache.drop("a", "1")
+    assert (cache.get("a", "1"), cache.get("a", "2")) == (None, VECTOR)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import pytest
 
+from adapters.host import SystemClock
 from adapters.local_index import LocalIndex
 from processors.ports import Index
+from schemas.documents import DocumentChanged
+from schemas.envelope import Micros
+from streams.ensure import topic_configs
+from streams.erasing import TopicRecords, standing_of
+from streams.forgetting import OWN, forgets
+from streams.hop import AnyTopic
+from streams.keyed_log import KeyedLog
 from streams.publishing import INLINE_BYTES
 from streams.reading import Reading
 from tests.live.erasure_world import TENANT, World, killed, until
@@ -108,6 +118,43 @@ def _replayed(upkeep: World) -> None:
     assert not heads["other.md"].gone
     assert heads["secret.md"].gone and heads["large.md"].gone
     assert not {"secret.md", "large.md"} & documents_in(ports["store"])
+
+
+class Slipping(KeyedLog):
+    """A log in which somebody publishes in the very moment before each tombstone."""
+
+    publish: Callable[[], None]
+
+    def bury(self, topic: AnyTopic, keys: Iterable[str]) -> dict[str, int]:
+        self.publish()
+        return super().bury(topic, keys)
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["goes on", "dies after the tombstone"])
+def test_when_a_change_slips_in_before_the_tombstone_then_it_is_put_back_behind_it(upkeep: World, dies: bool) -> None:
+    document = f"slipped-{dies}.md"
+    upkeep.publish(document, "# First\n\nThe first life.\n")
+    upkeep.publish(document, None)
+    settings = upkeep.settings
+    with Slipping(settings.kafka, upkeep.codec, SystemClock()) as log:
+        log.publish = lambda: upkeep.publish(document, "# Second\n\nThe second life.\n")
+        if dies:
+            log.bury(DOCUMENT_CHANGED, [f"{TENANT}|{document}"])
+            log.publish = lambda: pytest.fail("nothing is left to be buried")
+        records = TopicRecords(DOCUMENT_CHANGED, log)
+        records.erase(TENANT, document, records.held(TENANT, document, None))
+        last = log.of_key(DOCUMENT_CHANGED, f"{TENANT}|{document}")[-1]
+        assert isinstance(last.event, DocumentChanged) and b"second life" in (last.event.body or b"")
+        assert standing_of(log, TENANT, document).alive
+
+
+def test_when_topics_are_ensured_then_their_real_settings_give_a_bound(upkeep: World) -> None:
+    configs = topic_configs(upkeep.settings.kafka, [topic.name for topic in OWN])
+    unbounded = [log for log in forgets(configs, [topic.name for topic in OWN], Micros(0)) if log.by is None]
+    assert unbounded == []
+    configs[DOCUMENT_CHANGED.name]["max.compaction.lag.ms"] = str(2**63 - 1)
+    (first, *_) = forgets(configs, [DOCUMENT_CHANGED.name], Micros(0))
+    assert first.by is None and "max.compaction.lag.ms" in first.setting
 
 
 def test_when_the_logs_are_compacted_then_no_file_of_the_broker_holds_a_word_of_it(upkeep: World) -> None:
