@@ -42,7 +42,6 @@ __all__ = ["IndexSchemaError", "Shape", "WeaviateIndex", "WeaviateOptions"]
 _MOST_RESULTS: Final = 10_000
 # Pages or patches in flight: enough to hide the way to the server and back, and what the client does meanwhile.
 _AT_ONCE: Final = 4
-_MOST_PROVEN: Final = 100_000
 
 
 class WeaviateIndex:
@@ -66,7 +65,6 @@ class WeaviateIndex:
         self._lock = threading.Lock()
         self._client: WeaviateClient | None = None
         self._closed = self._indexes_at_once = False
-        self._proven: set[tuple[str, str]] = set()
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="weaviate")
         try:
             self._connected()
@@ -102,7 +100,7 @@ class WeaviateIndex:
         gone = 0
         with self._held(tenant, "removing objects") as held:
             for page in pages(map(object_uuid, object_ids)):
-                self._proven -= {(tenant, uuid) for uuid in page}
+                self._seals.unprove(tenant, page)
                 gone += forget(held, page)
         return gone
 
@@ -115,7 +113,7 @@ class WeaviateIndex:
                 found = rows(held, page, ["writer", "call"])
                 open_ = self._doubtful(held, tenant, found)
                 proven = whole_objects(held, open_) if open_ else set()
-                self._prove(tenant, proven)
+                self._seals.prove(tenant, proven)
                 known |= found.keys() - (set(open_) - proven)
         return {name for name in ids if object_uuid(name) in known}
 
@@ -220,7 +218,7 @@ class WeaviateIndex:
                 raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
         except BaseException:
             self._seals.failed(ticket)
-            self._proven -= {(tenant, uuid) for uuid in page}
+            self._seals.unprove(tenant, page)
             raise
         self._seals.done(ticket)
         if not self._indexes_at_once:
@@ -239,14 +237,7 @@ class WeaviateIndex:
         self._indexes_at_once = True
 
     def _doubtful(self, held: Collection[Any, Any], tenant: str, found: dict[str, Any]) -> list[str]:
-        open_ = doubtful(held, tenant, found, self._seals) if found else []
-        return [uuid for uuid in open_ if (tenant, uuid) not in self._proven]
-
-    def _prove(self, tenant: str, uuids: set[str]) -> None:
-        """Remembers what was proven once; past the bound it is proven again."""
-        if len(self._proven) > _MOST_PROVEN:
-            self._proven = set()
-        self._proven |= {(tenant, uuid) for uuid in uuids}
+        return self._seals.unproven(tenant, doubtful(held, tenant, found, self._seals)) if found else []
 
     def _patch(self, held: Collection[Any, Any], uuids: Sequence[str], access: tuple[str, ...]) -> None:
         from weaviate.exceptions import UnexpectedStatusCodeError
