@@ -264,17 +264,18 @@ class WeaviateIndex:
             wait(running)
 
     def _page(self, name: str, after: Any) -> list[Any]:
+        page: list[Any] = []
         with speaking("walking", self._options):
-            held = self._connected().collections.use(self.shape.collection)
+            held: Any = self._connected().collections.use(self.shape.collection)
             with _tenant_or_nothing(held, name):
                 query = held.with_tenant(name).query
-                return query.fetch_objects(
+                page = query.fetch_objects(
                     limit=PAGE, after=after, return_properties=WHOLE, include_vector=[VECTOR]
                 ).objects
-        return []
+        return page
 
     @contextmanager
-    def _held(self, tenant: str, doing: str) -> Iterator[Collection[Any, Any]]:
+    def _held(self, tenant: str, doing: str) -> Iterator[Any]:
         """The tenant's part of the collection; a tenant that was never written to holds nothing."""
         name = tenant_name(tenant)
         with speaking(doing, self._options):

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,10 +121,11 @@ def searched(place: Place, corpus: Corpus, trials: int) -> dict[str, list[float]
     found: dict[str, list[float]] = {"text": [], "vector": []}
     for number in range(-10, trials):
         words, vector = corpus.question(number + 10)
-        for kind, ask in (
-            ("text", lambda words=words: place.index.search_text(TENANT, words, 30, EVERYONE)),
-            ("vector", lambda vector=vector: place.index.search_vector(TENANT, vector, 30, EVERYONE)),
-        ):
+        asked: dict[str, Callable[[], object]] = {
+            "text": partial(place.index.search_text, TENANT, words, 30, EVERYONE),
+            "vector": partial(place.index.search_vector, TENANT, vector, 30, EVERYONE),
+        }
+        for kind, ask in asked.items():
             began = time.monotonic()
             ask()
             if number >= 0:

@@ -161,7 +161,12 @@ def _compile(compiler: str, program: Path, report: Report, deadline_s: float) ->
         errors="replace",
     ) as process:
         overdue = threading.Event()
-        timer = threading.Timer(max(0.0, deadline_s), lambda: (overdue.set(), process.kill()))
+
+        def end() -> None:
+            overdue.set()
+            process.kill()
+
+        timer = threading.Timer(max(0.0, deadline_s), end)
         timer.start()
         try:
             tail = _followed(process, report)
