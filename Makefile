@@ -17,7 +17,7 @@ LOCK_cpu := dev
 LOCK_none := dev
 READY := .venv/.ready-$(TORCH)
 
-.PHONY: help setup demo weaviate check format test test-live chaos bench docs lock up down
+.PHONY: help setup demo check format test test-live chaos bench docs lock up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -39,9 +39,6 @@ build/uv/bin/uv:
 
 demo: $(READY) ## a real Kafka, the sample documents, cited answers that follow every edit
 	$(BIN)/headwater demo
-
-weaviate: $(READY) ## Weaviate's server, built once for this user from its Go module: some minutes
-	$(BIN)/python -m headwater.local.weaviate_build
 
 check: $(READY) ## everything that needs no running: what CI runs before the tests
 	$(BIN)/ruff check .

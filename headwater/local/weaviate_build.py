@@ -106,7 +106,7 @@ def build(cache_folder: Path, report: Report | None = None, deadline_s: float = 
 
 
 def main() -> int:
-    """Builds it for this user: `make weaviate`, before tests that would not wait so long."""
+    """Builds it for this user: `python -m headwater.local.weaviate_build`, before tests that would not wait so long."""
     try:
         print(build(user_cache(), print))
     except LocalStackError as error:
