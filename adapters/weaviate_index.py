@@ -101,7 +101,10 @@ class WeaviateIndex:
         with self._held(tenant, "removing objects") as held:
             for page in pages(map(object_uuid, object_ids)):
                 self._seals.unprove(tenant, page)
-                gone += forget(held, page)
+                seen = rows(held, page, []).keys()
+                gone += forget(held, list(seen)) if seen else 0
+                # What is stored without the entry of its id no filter finds; by its id it is gone all the same.
+                gone += sum(self._all(held.data.delete_by_id, [(uuid,) for uuid in page if uuid not in seen]))
         return gone
 
     def existing(self, tenant: str, object_ids: Iterable[str]) -> set[str]:
@@ -211,11 +214,11 @@ class WeaviateIndex:
                 forget(there, torn)
         ticket = self._seals.begin(tenant)
         try:
-            with speaking("writing objects", self._options):
-                done = held.data.insert_many([*(_row(page[uuid], uuid, ticket) for uuid in page), _seal(ticket)])
-            if done.has_errors:
-                said = next(iter(done.errors.values())).message
-                raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
+            self._insert(held, page, ticket)
+            with self._held(tenant, "asking for what was just written") as there:
+                lost = page.keys() - rows(there, list(page), []).keys()
+            if lost:
+                self._insert_anew(held, {uuid: page[uuid] for uuid in lost}, ticket)
         except BaseException:
             self._seals.failed(ticket)
             self._seals.unprove(tenant, page)
@@ -223,6 +226,25 @@ class WeaviateIndex:
         self._seals.done(ticket)
         if not self._indexes_at_once:
             self._require_indexed(held, page)
+
+    def _insert(self, held: Collection[Any, Any], page: dict[str, IndexObject], ticket: Ticket) -> None:
+        with speaking("writing objects", self._options):
+            done = held.data.insert_many([*(_row(page[uuid], uuid, ticket) for uuid in page), _seal(ticket)])
+        if done.has_errors:
+            said = next(iter(done.errors.values())).message
+            raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
+
+    def _insert_anew(self, held: Collection[Any, Any], page: dict[str, IndexObject], ticket: Ticket) -> None:
+        """What a killed server stored without the entry of its id: no filter finds it, and no write mends it."""
+        with speaking("removing what was stored in part", self._options):
+            for uuid in page:
+                held.data.delete_by_id(uuid)
+        self._insert(held, page, ticket)
+        with speaking("asking for what was just written", self._options):
+            lost = page.keys() - rows(held, list(page), []).keys()
+        if lost:
+            said = f"{len(lost)} of {len(page)} objects can't be found after they were written"
+            raise unavailable("writing objects", said, self._options)
 
     def _require_indexed(self, held: Collection[Any, Any], page: dict[str, IndexObject]) -> None:
         """Once per process: a server that puts vectors into a queue would acknowledge what can't be found yet."""
@@ -252,12 +274,14 @@ class WeaviateIndex:
 
         self._all(patch, [(uuid,) for uuid in uuids])
 
-    def _all(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
-        """Several at a time; when the first fails, what was not begun is left and what was begun is waited for."""
+    def _all(self, work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Several at a time; when the first fails, what was not begun is left and what was begun is waited for.
+
+        Never from inside such a work: all of them might wait for a place.
+        """
         running = [self._workers.submit(work, *one) for one in arguments]
         try:
-            for done in running:
-                done.result()
+            return [done.result() for done in running]
         finally:
             for left in running:
                 left.cancel()
