@@ -68,8 +68,8 @@ docs: $(READY) ## write again what is generated from the code
 	$(BIN)/headwater render
 
 lock: | $(UV) ## resolve the dependencies again
-	$(UV) pip compile $(LOCKING) --extra local --extra index --extra parse --extra embed --group dev -o requirements/all.txt
-	$(UV) pip compile $(LOCKING) --extra local --extra index --extra parse --group dev -c requirements/all.txt -o requirements/dev.txt
+	$(UV) pip compile $(LOCKING) --extra local --extra index --extra parse --extra cdc --extra embed --group dev -o requirements/all.txt
+	$(UV) pip compile $(LOCKING) --extra local --extra index --extra parse --extra cdc --group dev -c requirements/all.txt -o requirements/dev.txt
 	$(UV) pip compile $(LOCKING) -c requirements/all.txt -o requirements/base.txt
 LOCKING := -q pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --custom-compile-command 'make lock'
 

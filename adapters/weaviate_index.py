@@ -42,7 +42,6 @@ __all__ = ["IndexSchemaError", "Shape", "WeaviateIndex", "WeaviateOptions"]
 _MOST_RESULTS: Final = 10_000
 # Pages or patches in flight: enough to hide the way to the server and back, and what the client does meanwhile.
 _AT_ONCE: Final = 4
-_MOST_PROVEN: Final = 100_000
 
 
 class WeaviateIndex:
@@ -66,7 +65,6 @@ class WeaviateIndex:
         self._lock = threading.Lock()
         self._client: WeaviateClient | None = None
         self._closed = self._indexes_at_once = False
-        self._proven: set[tuple[str, str]] = set()
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="weaviate")
         try:
             self._connected()
@@ -102,8 +100,11 @@ class WeaviateIndex:
         gone = 0
         with self._held(tenant, "removing objects") as held:
             for page in pages(map(object_uuid, object_ids)):
-                self._proven -= {(tenant, uuid) for uuid in page}
-                gone += forget(held, page)
+                self._seals.unprove(tenant, page)
+                seen = rows(held, page, []).keys()
+                gone += forget(held, list(seen)) if seen else 0
+                # What is stored without the entry of its id no filter finds; by its id it is gone all the same.
+                gone += sum(self._all(held.data.delete_by_id, [(uuid,) for uuid in page if uuid not in seen]))
         return gone
 
     def existing(self, tenant: str, object_ids: Iterable[str]) -> set[str]:
@@ -115,7 +116,7 @@ class WeaviateIndex:
                 found = rows(held, page, ["writer", "call"])
                 open_ = self._doubtful(held, tenant, found)
                 proven = whole_objects(held, open_) if open_ else set()
-                self._prove(tenant, proven)
+                self._seals.prove(tenant, proven)
                 known |= found.keys() - (set(open_) - proven)
         return {name for name in ids if object_uuid(name) in known}
 
@@ -213,18 +214,37 @@ class WeaviateIndex:
                 forget(there, torn)
         ticket = self._seals.begin(tenant)
         try:
-            with speaking("writing objects", self._options):
-                done = held.data.insert_many([*(_row(page[uuid], uuid, ticket) for uuid in page), _seal(ticket)])
-            if done.has_errors:
-                said = next(iter(done.errors.values())).message
-                raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
+            self._insert(held, page, ticket)
+            with self._held(tenant, "asking for what was just written") as there:
+                lost = page.keys() - rows(there, list(page), []).keys()
+            if lost:
+                self._insert_anew(held, {uuid: page[uuid] for uuid in lost}, ticket)
         except BaseException:
             self._seals.failed(ticket)
-            self._proven -= {(tenant, uuid) for uuid in page}
+            self._seals.unprove(tenant, page)
             raise
         self._seals.done(ticket)
         if not self._indexes_at_once:
             self._require_indexed(held, page)
+
+    def _insert(self, held: Collection[Any, Any], page: dict[str, IndexObject], ticket: Ticket) -> None:
+        with speaking("writing objects", self._options):
+            done = held.data.insert_many([*(_row(page[uuid], uuid, ticket) for uuid in page), _seal(ticket)])
+        if done.has_errors:
+            said = next(iter(done.errors.values())).message
+            raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
+
+    def _insert_anew(self, held: Collection[Any, Any], page: dict[str, IndexObject], ticket: Ticket) -> None:
+        """What a killed server stored without the entry of its id: no filter finds it, and no write mends it."""
+        with speaking("removing what was stored in part", self._options):
+            for uuid in page:
+                held.data.delete_by_id(uuid)
+        self._insert(held, page, ticket)
+        with speaking("asking for what was just written", self._options):
+            lost = page.keys() - rows(held, list(page), []).keys()
+        if lost:
+            said = f"{len(lost)} of {len(page)} objects can't be found after they were written"
+            raise unavailable("writing objects", said, self._options)
 
     def _require_indexed(self, held: Collection[Any, Any], page: dict[str, IndexObject]) -> None:
         """Once per process: a server that puts vectors into a queue would acknowledge what can't be found yet."""
@@ -239,14 +259,7 @@ class WeaviateIndex:
         self._indexes_at_once = True
 
     def _doubtful(self, held: Collection[Any, Any], tenant: str, found: dict[str, Any]) -> list[str]:
-        open_ = doubtful(held, tenant, found, self._seals) if found else []
-        return [uuid for uuid in open_ if (tenant, uuid) not in self._proven]
-
-    def _prove(self, tenant: str, uuids: set[str]) -> None:
-        """Remembers what was proven once; past the bound it is proven again."""
-        if len(self._proven) > _MOST_PROVEN:
-            self._proven = set()
-        self._proven |= {(tenant, uuid) for uuid in uuids}
+        return self._seals.unproven(tenant, doubtful(held, tenant, found, self._seals)) if found else []
 
     def _patch(self, held: Collection[Any, Any], uuids: Sequence[str], access: tuple[str, ...]) -> None:
         from weaviate.exceptions import UnexpectedStatusCodeError
@@ -261,29 +274,32 @@ class WeaviateIndex:
 
         self._all(patch, [(uuid,) for uuid in uuids])
 
-    def _all(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
-        """Several at a time; when the first fails, what was not begun is left and what was begun is waited for."""
+    def _all(self, work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Several at a time; when the first fails, what was not begun is left and what was begun is waited for.
+
+        Never from inside such a work: all of them might wait for a place.
+        """
         running = [self._workers.submit(work, *one) for one in arguments]
         try:
-            for done in running:
-                done.result()
+            return [done.result() for done in running]
         finally:
             for left in running:
                 left.cancel()
             wait(running)
 
     def _page(self, name: str, after: Any) -> list[Any]:
+        page: list[Any] = []
         with speaking("walking", self._options):
-            held = self._connected().collections.use(self.shape.collection)
+            held: Any = self._connected().collections.use(self.shape.collection)
             with _tenant_or_nothing(held, name):
                 query = held.with_tenant(name).query
-                return query.fetch_objects(
+                page = query.fetch_objects(
                     limit=PAGE, after=after, return_properties=WHOLE, include_vector=[VECTOR]
                 ).objects
-        return []
+        return page
 
     @contextmanager
-    def _held(self, tenant: str, doing: str) -> Iterator[Collection[Any, Any]]:
+    def _held(self, tenant: str, doing: str) -> Iterator[Any]:
         """The tenant's part of the collection; a tenant that was never written to holds nothing."""
         name = tenant_name(tenant)
         with speaking(doing, self._options):

@@ -10,9 +10,13 @@ and removed before it is written anew.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 __all__ = ["Seals", "Ticket"]
+
+_MOST_PROVEN: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Seals:
         self._writers: dict[str, _Writer] = {}
         self._read: dict[tuple[str, str], int] = {}
         self._failures = 0
+        self._proven: set[tuple[str, str]] = set()
 
     def begin(self, tenant: str) -> Ticket:
         """The next call."""
@@ -95,6 +100,23 @@ class Seals:
             if own is not None and own.name == writer:
                 return call <= own.sealed
             return call <= self._read.get((tenant, writer), 0)
+
+    def prove(self, tenant: str, uuids: Iterable[str]) -> None:
+        """Remembers objects that were looked at and found whole; past the bound they are looked at again."""
+        with self._lock:
+            if len(self._proven) > _MOST_PROVEN:
+                self._proven.clear()
+            self._proven.update((tenant, uuid) for uuid in uuids)
+
+    def unprove(self, tenant: str, uuids: Iterable[str]) -> None:
+        """They were removed, or written in part."""
+        with self._lock:
+            self._proven.difference_update((tenant, uuid) for uuid in uuids)
+
+    def unproven(self, tenant: str, uuids: Iterable[str]) -> list[str]:
+        """Those that were not found whole yet."""
+        with self._lock:
+            return [uuid for uuid in uuids if (tenant, uuid) not in self._proven]
 
     def open_ends(self) -> list[Ticket]:
         """What is acknowledged but not sealed on the server yet, a ticket of its own for each tenant."""

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,21 +97,19 @@ def filled(place: Place, corpus: Corpus, first: int, last: int) -> float:
     return (last - first) / seconds
 
 
-def bare(client: Any, shape: Shape, corpus: Corpus, chunks: int) -> float:
-    """The client's own batches of the same rows, made before the clock starts; chunks per second."""
+def bare(client: Any, shape: Shape, corpus: Corpus, chunks: int, stream: bool) -> float:
+    """The client's own import of the same rows, made before the clock starts; chunks per second."""
     ensure(client, shape)
     held = client.collections.use(shape.collection).with_tenant(TENANT)
-    seconds = 0.0
-    for start in range(0, chunks, CALL):
-        made = [corpus.chunk(number) for number in range(start, min(chunks, start + CALL))]
-        rows = [(one.object_id, properties_of(one, "", 0), np.frombuffer(one.vector, "<f4").tolist()) for one in made]
-        began = time.monotonic()
-        with held.batch.fixed_size(batch_size=256, concurrent_requests=2) as batch:
-            for name, row, vector in rows:
-                batch.add_object(row, uuid=name, vector={VECTOR: vector})
-        seconds += time.monotonic() - began
-        if held.batch.failed_objects:
-            raise RuntimeError(f"the client lost {len(held.batch.failed_objects)} objects")
+    made = [corpus.chunk(number) for number in range(chunks)]
+    rows = [(one.object_id, properties_of(one, "", 0), np.frombuffer(one.vector, "<f4")) for one in made]
+    began = time.monotonic()
+    with held.batch.stream() if stream else held.batch.fixed_size(batch_size=256, concurrent_requests=4) as batch:
+        for name, row, vector in rows:
+            batch.add_object(row, uuid=name, vector={VECTOR: vector})
+    seconds = time.monotonic() - began
+    if held.batch.failed_objects:
+        raise RuntimeError(f"the client lost {len(held.batch.failed_objects)} objects")
     client.collections.delete(shape.collection)
     return chunks / seconds
 
@@ -120,10 +119,11 @@ def searched(place: Place, corpus: Corpus, trials: int) -> dict[str, list[float]
     found: dict[str, list[float]] = {"text": [], "vector": []}
     for number in range(-10, trials):
         words, vector = corpus.question(number + 10)
-        for kind, ask in (
-            ("text", lambda words=words: place.index.search_text(TENANT, words, 30, EVERYONE)),
-            ("vector", lambda vector=vector: place.index.search_vector(TENANT, vector, 30, EVERYONE)),
-        ):
+        asked: dict[str, Callable[[], object]] = {
+            "text": partial(place.index.search_text, TENANT, words, 30, EVERYONE),
+            "vector": partial(place.index.search_vector, TENANT, vector, 30, EVERYONE),
+        }
+        for kind, ask in asked.items():
             began = time.monotonic()
             ask()
             if number >= 0:
@@ -201,20 +201,18 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             client = opened(options)
             stack.callback(client.close)
             shape = Shape("bench", DIMENSION, "bench", "ours", kind=arguments.kind, quantize=arguments.quantize)
-            bares = [
-                bare(client, Shape("bench", DIMENSION, "bench", "bare", shape.kind, shape.quantize), corpus, sizes[0])
-            ]
-            _say(f"bare: {bares[0]:.0f} chunks/s")
+            other = Shape("bench", DIMENSION, "bench", "bare", shape.kind, shape.quantize)
+            bares = {"fixed_size": bare(client, other, corpus, sizes[0], False)}
+            bares["stream"] = bare(client, other, corpus, sizes[0], True)
+            _say(json.dumps(bares))
             with WeaviateIndex(options, shape) as index:
                 place = Place(index, lambda: server.child.memory_bytes)
                 ours = list(map(_shown, measured(place, corpus, sizes, arguments.trials)))
             # Once more afterwards: a machine that slows down meanwhile must not look like an adapter's virtue.
-            bares.append(
-                bare(client, Shape("bench", DIMENSION, "bench", "again", shape.kind, shape.quantize), corpus, sizes[0])
-            )
+            bares["fixed_size again"] = bare(client, other, corpus, sizes[0], False)
         with LocalIndex(folder / "local") as local:
             beside = list(map(_shown, measured(Place(local, own_memory), corpus, sizes, arguments.trials)))
-    return {"bare_per_s": [round(rate, 1) for rate in bares], "weaviate": ours, "local": beside}
+    return {"bare_per_s": {way: round(rate, 1) for way, rate in bares.items()}, "weaviate": ours, "local": beside}
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -236,7 +234,7 @@ def main() -> int:
     parser.add_argument("--quantize", action="store_true", help="one byte per dimension (RQ)")
     arguments = parser.parse_args()
     found = run(arguments)
-    share = found["weaviate"][0]["upserted_per_s"] / max(found["bare_per_s"])
+    share = found["weaviate"][0]["upserted_per_s"] / max(found["bare_per_s"].values())
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
     name = f"{arguments.kind}{'-rq' if arguments.quantize else ''}-{arguments.chunks}-{arguments.grown}.json"
     Path(__file__).with_name(name).write_text(

@@ -10,6 +10,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from headwater.local.errors import DiskFullError, LocalStackError, NotReadyError
-from streams.settings import child_environment
+from streams.settings import child_environment, user_cache
 
 __all__ = ["GoMissingError", "WeaviateBuildError", "build", "built", "program_path", "weaviate_version"]
 
@@ -104,6 +105,16 @@ def build(cache_folder: Path, report: Report | None = None, deadline_s: float = 
     return program
 
 
+def main() -> int:
+    """Builds it for this user: `python -m headwater.local.weaviate_build`, before tests that would not wait so long."""
+    try:
+        print(build(user_cache(), print))
+    except LocalStackError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
 @contextmanager
 def _alone(path: Path, deadline_s: float) -> Iterator[None]:
     began = time.monotonic()
@@ -150,7 +161,12 @@ def _compile(compiler: str, program: Path, report: Report, deadline_s: float) ->
         errors="replace",
     ) as process:
         overdue = threading.Event()
-        timer = threading.Timer(max(0.0, deadline_s), lambda: (overdue.set(), process.kill()))
+
+        def end() -> None:
+            overdue.set()
+            process.kill()
+
+        timer = threading.Timer(max(0.0, deadline_s), end)
         timer.start()
         try:
             tail = _followed(process, report)
@@ -180,3 +196,7 @@ def _judge(status: int, overdue: bool, deadline_s: float, tail: str) -> None:
             f"building Weaviate {weaviate_version()}: the Go tool ended with exit status {status}; it needs Go 1.26 or "
             f"newer and, the first time, the network for its modules. The last it said:\n{tail}"
         )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

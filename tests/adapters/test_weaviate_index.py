@@ -159,7 +159,7 @@ def test_when_the_server_is_killed_then_every_acknowledged_object_is_found_and_n
 
     def write() -> None:
         for number in range(10_000):
-            page = named([f"w{number}z{one}" for one in range(100)])
+            page = named([f"w{number}z{one}" for one in range(4 * PAGE)])
             sent.extend(page)
             try:
                 weaviate_index.upsert(page)
@@ -170,7 +170,7 @@ def test_when_the_server_is_killed_then_every_acknowledged_object_is_found_and_n
 
     writer = threading.Thread(target=write)
     writer.start()
-    time.sleep(1.5)
+    time.sleep(2.5)
     weaviate_server.child.kill()
     assert stopped.wait(30)
     writer.join(30)
@@ -187,6 +187,14 @@ def test_when_the_server_is_killed_then_every_acknowledged_object_is_found_and_n
     }
     held = weaviate_index.existing("acme", [one.object_id for one in sent])
     checked = [one for one in sent if one.object_id in held]
-    assert [one.object_id for one in (acknowledged[0], *checked[-150:]) if not found_by_both(weaviate_index, one)] == []
-    weaviate_index.upsert(sent[-100:])
-    assert [one.object_id for one in sent[-100:] if not found_by_both(weaviate_index, one)] == []
+    assert [
+        one.object_id
+        for one in (acknowledged[0], *checked[:: -(len(checked) // 100 + 1)])
+        if not found_by_both(weaviate_index, one)
+    ] == []
+    last = sent[-4 * PAGE :]
+    weaviate_index.upsert(last)
+    assert weaviate_index.existing("acme", [one.object_id for one in last]) == {one.object_id for one in last}
+    assert [one.object_id for one in last[::9] if not found_by_both(weaviate_index, one)] == []
+    assert weaviate_index.remove("acme", [one.object_id for one in sent]) == len(sent)
+    assert [thing.object_id for thing in weaviate_index.walk("acme")] == ["before"]

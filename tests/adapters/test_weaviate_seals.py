@@ -52,6 +52,15 @@ def test_when_a_seal_was_read_then_it_covers_and_an_older_one_takes_nothing_back
     assert seals.open_ends() == []
 
 
+def test_when_an_object_was_proven_then_it_stays_so_until_it_is_removed_or_torn() -> None:
+    seals = Seals("w")
+    seals.prove("acme", ["a", "b"])
+    assert seals.unproven("acme", ["a", "b", "c"]) == ["c"]
+    assert seals.unproven("zeta", ["a"]) == ["a"]
+    seals.unprove("acme", ["a", "c"])
+    assert seals.unproven("acme", ["a", "b"]) == ["a"]
+
+
 def test_when_all_is_acknowledged_then_the_open_ends_seal_it() -> None:
     seals = Seals("w")
     seals.done(seals.begin("acme"))
