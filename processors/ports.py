@@ -305,6 +305,7 @@ class Claims(Protocol):
 
     def drop(self, uri: str) -> None: ...
 
+
 class Parser(Protocol):
     """Reads a document of any media type; `media_type` is what its source declared, charset included.
 

@@ -290,5 +290,5 @@ def test_when_the_source_says_when_it_committed_then_the_freshness_clock_starts_
     value = json.dumps({"op": op, "before": None, "after": {"id": 7, "body": "Tea."}, "source": source}).encode()
     record = SourceRecord(tenant="", topic="cdc.public.docs", partition=0, offset=3, key=b"", value=value)
     table = TableMapping(id_columns=("id",), body="body", tenant="acme")
-    (event,) = capture(record, SourceMapping({"docs": table}))
+    (event,) = capture(record, SourceMapping({"docs": table}), CLAIMS, none_of)
     assert event.trail == trail

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.memory import MemoryClaims
 from processors.contract import Reject
 from processors.ingest.capture import SourceMapping, capture
 from processors.ingest.mapping import KEY, FieldMapping, TopicMapping, mapped, tombstoned
@@ -97,7 +98,8 @@ def record(value: bytes | None, key: bytes = b"k1", topic: str = "crm.notes") ->
 
 
 def captured(one: SourceRecord, mapping: TopicMapping = NOTES, avro: Any = None) -> list[Event]:
-    return list(capture(one, SourceMapping(topics={"crm.notes": mapping}, avro=avro)))
+    mapped = SourceMapping(topics={"crm.notes": mapping}, avro=avro)
+    return list(capture(one, mapped, MemoryClaims(), lambda _: ()))
 
 
 def test_when_a_topic_is_declared_then_capture_takes_its_records_and_no_others() -> None:
