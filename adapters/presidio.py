@@ -12,6 +12,7 @@ from processors.ports import Finding
 
 __all__ = ["PresidioRecogniser"]
 
+ADDRESS: Final = "IP_ADDRESS"
 # Presidio's entities in our words. Names and places need a model of the language, which nobody here downloads.
 KINDS: Final = {
     "EMAIL_ADDRESS": "email",
@@ -19,7 +20,7 @@ KINDS: Final = {
     "CREDIT_CARD": "card",
     "IBAN_CODE": "iban",
     "US_SSN": "ssn",
-    "IP_ADDRESS": "ipv4",
+    ADDRESS: "ipv4",
     "MAC_ADDRESS": "mac",
     "US_PASSPORT": "passport",
     "UK_NHS": "national_id",
@@ -68,10 +69,12 @@ class PresidioRecogniser:
 
     @property
     def kinds(self) -> frozenset[str]:
-        return frozenset(KINDS[entity] for entity in self._there)
+        return frozenset(KINDS[entity] for entity in self._there) | ({"ipv6"} if ADDRESS in self._there else set())
 
     def find(self, text: str, kinds: AbstractSet[str]) -> Sequence[Finding]:
         entities = sorted(entity for entity in self._there if KINDS[entity] in kinds)
+        if "ipv6" in kinds and ADDRESS in self._there - set(entities):
+            entities.append(ADDRESS)
         if not entities or not text.strip():
             return []
         results = self._analyzer.analyze(text, language="en", entities=entities, score_threshold=_LEAST_SCORE)
@@ -79,5 +82,14 @@ class PresidioRecogniser:
         # The surest first; what lies over one of those says less.
         for result in sorted(results, key=lambda result: (-result.score, result.start, -result.end)):
             if all(result.end <= other.start or other.end <= result.start for other in found):
-                found.append(Finding(KINDS[result.entity_type], result.start, result.end))
-        return sorted(found, key=lambda finding: finding.start)
+                found.append(Finding(_kind(result.entity_type, text[result.start : result.end]), *_ends(result)))
+        return sorted((one for one in found if one.kind in kinds), key=lambda finding: finding.start)
+
+
+def _kind(entity: str, value: str) -> str:
+    """Presidio has one entity for both kinds of internet addresses."""
+    return "ipv6" if entity == ADDRESS and ":" in value else KINDS[entity]
+
+
+def _ends(result: Any) -> tuple[int, int]:
+    return int(result.start), int(result.end)
