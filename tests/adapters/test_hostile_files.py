@@ -11,7 +11,7 @@ from adapters.isolated_parser import IsolatedParser, Isolation
 from tests.adapters.hostile.make import LARGEST, samples
 from tests.adapters.hostile.outcomes import FILES, Expected, manifest, outcome
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 20.0
 # Two tries, and the start of a process between them, on a machine that does much else.
 LONGEST_S = 2 * TIMEOUT_S + 20.0
 

@@ -32,7 +32,7 @@ from topics.topic import Topic
 
 pytestmark = pytest.mark.live
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 20.0
 # One document: two tries and a start between them. Its batch: several of those that take long.
 LONGEST_PAUSE_S = 60.0
 ALL_S = 110.0

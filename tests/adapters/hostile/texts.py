@@ -74,8 +74,8 @@ def _pages() -> Iterator[Row]:
     yield "only-scripts.html", b"<script>alert(1)</script><style>p{}</style>", "", "without any"
     yield "nested-quotes.md", b">" * 50_000 + b" deep", "", "without any"
     yield "nested-lists.md", b"".join(b"  " * n + b"- x\n" for n in range(300)), "x", ""
-    yield "brackets.md", b"[" * 50_000 + b"a" + b"](" * 20_000, "a", ""
-    yield "stars.md", b"*a **b " * 14_000, "b", ""
+    yield "brackets.md", b"[" * 15_000 + b"a" + b"](" * 6_000, "a", ""
+    yield "stars.md", b"*a **b " * 5_000, "b", ""
 
 
 def _tables() -> Iterator[Row]:
