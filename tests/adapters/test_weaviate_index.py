@@ -118,17 +118,18 @@ def test_when_an_object_was_stored_in_part_then_it_is_not_held_and_writing_mends
     assert found_by_both(weaviate_index, torn)
 
 
-def test_when_a_writer_is_unknown_then_its_objects_are_held_if_both_searches_find_them(
-    weaviate_index: WeaviateIndex, raw: Any
+def test_when_a_call_has_not_ended_then_its_objects_are_not_held_until_they_are_written_anew(
+    weaviate_index: WeaviateIndex, weaviate_options: WeaviateOptions, raw: Any
 ) -> None:
     from adapters.weaviate_schema import VECTOR, properties_of
 
-    whole, wordless = named(["whole", "wordless"])
-    vector = EMBEDDER.embed([whole.chunk.text])[0].tolist()
-    raw.data.insert(properties_of(whole, "killed.0", 1), uuid=object_uuid("whole"), vector={VECTOR: vector})
-    other = properties_of(wordless, "killed.0", 1) | {"terms": "wordless"}
-    raw.data.insert(other, uuid=object_uuid("wordless"), vector={VECTOR: vector})
-    assert weaviate_index.existing("acme", ["whole", "wordless"]) == {"whole"}
+    (open_,) = named(["open"])
+    vector = EMBEDDER.embed([open_.chunk.text])[0].tolist()
+    raw.data.insert(properties_of(open_, "killed.0", 1), uuid=object_uuid("open"), vector={VECTOR: vector})
+    assert weaviate_index.existing("acme", ["open", "first"]) == {"first"}
+    weaviate_index.upsert([open_])
+    with WeaviateIndex(weaviate_options, weaviate_index.shape) as another:
+        assert another.existing("acme", ["open", "first"]) == {"open", "first"}
 
 
 def test_when_the_alias_is_switched_then_it_names_the_other_generation(weaviate_options: WeaviateOptions) -> None:
