@@ -230,9 +230,10 @@ class WeaviateIndex:
             raise unavailable(f"writing {len(made)} objects ({len(done.errors)} failed)", said, self._options)
 
     def _unseen(self, tenant: str, page: dict[str, IndexObject]) -> list[str]:
+        seen: set[str] = set()
         with self._held(tenant, "asking for what was just written") as held:
-            return sorted(page.keys() - rows(held, list(page), []).keys())
-        return sorted(page)
+            seen = set(rows(held, list(page), []))
+        return sorted(page.keys() - seen)
 
     def _require_indexed(self, tenant: str, page: dict[str, IndexObject]) -> None:
         """Once per process: a server that puts vectors into a queue would acknowledge what can't be found yet."""
