@@ -18,6 +18,7 @@ from adapters.keyword_index import MAX_TERMS, stemmed
 from adapters.weaviate_connection import IndexSchemaError, WeaviateOptions, opened, speaking, unavailable
 from adapters.weaviate_names import object_uuid, tenant_name
 from adapters.weaviate_reading import (
+    MARKS,
     PAGE,
     doubtful,
     forget,
@@ -26,7 +27,6 @@ from adapters.weaviate_reading import (
     seal_uuid,
     searchable,
     unhinted,
-    whole_objects,
 )
 from adapters.weaviate_schema import VECTOR, WHOLE, Shape, ensure, properties_of, thing_of
 from adapters.weaviate_seals import Seals, Ticket
@@ -85,39 +85,29 @@ class WeaviateIndex:
                     f"object {found.object_id!r}, got {len(found.vector)} bytes; embed it with {self.shape.model!r}"
                 )
             by_tenant[found.tenant][object_uuid(found.object_id)] = found
-        work = [
-            (tenant, {uuid: latest[uuid] for uuid in page})
-            for tenant, latest in by_tenant.items()
-            for page in pages(latest)
-        ]
-        if len(work) == 1:
-            self._write(*work[0])
-        else:
-            self._all(self._write, work)
+        for tenant, latest in by_tenant.items():
+            with self._seals.alone(tenant):
+                self._write(tenant, latest)
 
     def remove(self, tenant: str, object_ids: Iterable[str]) -> int:
         """Forgets objects and says how many there were; an unknown id is no error."""
         gone = 0
         with self._held(tenant, "removing objects") as held:
             for page in pages(map(object_uuid, object_ids)):
-                self._seals.unprove(tenant, page)
                 seen = rows(held, page, []).keys()
                 gone += forget(held, list(seen)) if seen else 0
                 # What is stored without the entry of its id no filter finds; by its id it is gone all the same.
-                gone += sum(self._all(held.data.delete_by_id, [(uuid,) for uuid in page if uuid not in seen]))
+                gone += sum(self._all(_taken, [(held, uuid) for uuid in page if uuid not in seen]))
         return gone
 
     def existing(self, tenant: str, object_ids: Iterable[str]) -> set[str]:
-        """Those of the ids that are held in full, by every index; what was written in part is not held."""
+        """Those of the ids that are held in full, by every index; what no ended call wrote is not held."""
         ids = list(dict.fromkeys(object_ids))
         known: set[str] = set()
         with self._held(tenant, "asking for objects") as held:
             for page in pages(map(object_uuid, ids)):
-                found = rows(held, page, ["writer", "call"])
-                open_ = self._doubtful(held, tenant, found)
-                proven = whole_objects(held, open_) if open_ else set()
-                self._seals.prove(tenant, proven)
-                known |= found.keys() - (set(open_) - proven)
+                found = rows(held, page, MARKS)
+                known |= found.keys() - set(doubtful(held, tenant, found, self._seals))
         return {name for name in ids if object_uuid(name) in known}
 
     def search_text(self, tenant: str, text: str, limit: int, access: frozenset[str]) -> list[Candidate]:
@@ -181,21 +171,11 @@ class WeaviateIndex:
             self._connected().collections.delete(self.shape.collection)
 
     def close(self) -> None:
-        """Seals what was written and lets go of the connection."""
+        """Lets go of the connection."""
         with self._lock:
-            client, self._client, closed, self._closed = self._client, None, self._closed, True
+            client, self._client, self._closed = self._client, None, True
         self._workers.shutdown(wait=True, cancel_futures=True)
-        if client is None or closed:
-            return
-        try:
-            held = client.collections.use(self.shape.collection)
-            with speaking("sealing", self._options):
-                for end in self._seals.open_ends():
-                    held.with_tenant(tenant_name(end.tenant)).data.insert_many([_seal(end)])
-        except IndexUnavailableError:
-            # Then the last call is proven by its words and vectors when somebody asks for it.
-            pass
-        finally:
+        if client is not None:
             client.close()
 
     def __enter__(self) -> WeaviateIndex:
@@ -206,50 +186,60 @@ class WeaviateIndex:
     ) -> None:
         self.close()
 
-    def _write(self, tenant: str, page: dict[str, IndexObject]) -> None:
-        with speaking("writing objects", self._options):
-            held = self._connected().collections.use(self.shape.collection).with_tenant(tenant_name(tenant))
-        with self._held(tenant, "asking for objects") as there:
-            if torn := self._doubtful(there, tenant, rows(there, list(page), ["writer", "call"])):
-                forget(there, torn)
+    def _write(self, tenant: str, latest: dict[str, IndexObject]) -> None:
+        """One call: its objects page by page, several pages at a time, then its seal."""
         ticket = self._seals.begin(tenant)
+        work = [({uuid: latest[uuid] for uuid in page}, ticket) for page in pages(latest)]
         try:
-            self._insert(held, page, ticket)
-            with self._held(tenant, "asking for what was just written") as there:
-                lost = page.keys() - rows(there, list(page), []).keys()
-            if lost:
-                self._insert_anew(held, {uuid: page[uuid] for uuid in lost}, ticket)
+            if len(work) == 1:
+                self._write_page(*work[0])
+            else:
+                self._all(self._write_page, work)
+            self._insert(tenant, [_seal(ticket)])
         except BaseException:
             self._seals.failed(ticket)
-            self._seals.unprove(tenant, page)
             raise
         self._seals.done(ticket)
-        if not self._indexes_at_once:
-            self._require_indexed(held, page)
 
-    def _insert(self, held: Collection[Any, Any], page: dict[str, IndexObject], ticket: Ticket) -> None:
+    def _write_page(self, page: dict[str, IndexObject], ticket: Ticket) -> None:
+        """1. What is in doubt goes.  2. The objects are written.  3. What can't be found by its id is written anew."""
+        tenant = ticket.tenant
+        with self._held(tenant, "asking for objects") as held:
+            stored = rows(held, list(page), MARKS)
+            if torn := doubtful(held, tenant, stored, self._seals):
+                forget(held, torn)
+        self._insert(tenant, [_row(found, uuid, ticket) for uuid, found in page.items()])
+        if lost := self._unseen(tenant, page):
+            # A killed server stored them without the entry of their ids: no filter finds them, and no write mends them.
+            with self._held(tenant, "removing what was stored in part") as held:
+                for uuid in lost:
+                    held.data.delete_by_id(uuid)
+            self._insert(tenant, [_row(page[uuid], uuid, ticket) for uuid in lost])
+            if lost := self._unseen(tenant, page):
+                said = f"{len(lost)} of {len(page)} objects can't be found after they were written"
+                raise unavailable("writing objects", said, self._options)
+        if not self._indexes_at_once:
+            self._require_indexed(tenant, page)
+
+    def _insert(self, tenant: str, made: list[Any]) -> None:
         with speaking("writing objects", self._options):
-            done = held.data.insert_many([*(_row(page[uuid], uuid, ticket) for uuid in page), _seal(ticket)])
+            held = self._connected().collections.use(self.shape.collection).with_tenant(tenant_name(tenant))
+            done = held.data.insert_many(made)
         if done.has_errors:
             said = next(iter(done.errors.values())).message
-            raise unavailable(f"writing {len(page)} objects ({len(done.errors)} failed)", said, self._options)
+            raise unavailable(f"writing {len(made)} objects ({len(done.errors)} failed)", said, self._options)
 
-    def _insert_anew(self, held: Collection[Any, Any], page: dict[str, IndexObject], ticket: Ticket) -> None:
-        """What a killed server stored without the entry of its id: no filter finds it, and no write mends it."""
-        with speaking("removing what was stored in part", self._options):
-            for uuid in page:
-                held.data.delete_by_id(uuid)
-        self._insert(held, page, ticket)
-        with speaking("asking for what was just written", self._options):
-            lost = page.keys() - rows(held, list(page), []).keys()
-        if lost:
-            said = f"{len(lost)} of {len(page)} objects can't be found after they were written"
-            raise unavailable("writing objects", said, self._options)
+    def _unseen(self, tenant: str, page: dict[str, IndexObject]) -> list[str]:
+        seen: set[str] = set()
+        with self._held(tenant, "asking for what was just written") as held:
+            seen = set(rows(held, list(page), []))
+        return sorted(page.keys() - seen)
 
-    def _require_indexed(self, held: Collection[Any, Any], page: dict[str, IndexObject]) -> None:
+    def _require_indexed(self, tenant: str, page: dict[str, IndexObject]) -> None:
         """Once per process: a server that puts vectors into a queue would acknowledge what can't be found yet."""
         vector = np.frombuffer(next(iter(page.values())).vector, "<f4").tolist()
-        with speaking("searching what was just written", self._options):
+        found: set[str] = set()
+        with self._held(tenant, "searching what was just written") as held:
             found = searchable(held, list(page), vector)
         if len(found) < len(page):
             raise IndexSchemaError(
@@ -257,9 +247,6 @@ class WeaviateIndex:
                 f"{len(found)}; set ASYNC_INDEXING=false there"
             )
         self._indexes_at_once = True
-
-    def _doubtful(self, held: Collection[Any, Any], tenant: str, found: dict[str, Any]) -> list[str]:
-        return self._seals.unproven(tenant, doubtful(held, tenant, found, self._seals)) if found else []
 
     def _patch(self, held: Collection[Any, Any], uuids: Sequence[str], access: tuple[str, ...]) -> None:
         from weaviate.exceptions import UnexpectedStatusCodeError
@@ -348,10 +335,14 @@ def _row(found: IndexObject, uuid: str, ticket: Ticket) -> Any:
     return DataObject(properties_of(found, ticket.writer, ticket.call), uuid, {VECTOR: vector})
 
 
+def _taken(held: Collection[Any, Any], uuid: str) -> bool:
+    return bool(held.data.exists(uuid)) and bool(held.data.delete_by_id(uuid))
+
+
 def _seal(ticket: Ticket) -> Any:
     from weaviate.classes.data import DataObject
 
-    return DataObject({"writer": ticket.writer, "call": ticket.sealed}, seal_uuid(ticket.writer))
+    return DataObject({"writer": ticket.writer, "call": ticket.call}, seal_uuid(ticket.writer))
 
 
 def _readable(access: frozenset[str]) -> Any:

@@ -1,4 +1,4 @@
-"""What one tenant of a Weaviate collection holds: rows by id, and the proof that all its indexes hold an object."""
+"""What one tenant of a Weaviate collection holds: rows by id, which of them are in doubt, and how they go."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.weaviate_names import object_uuid
-from adapters.weaviate_schema import VECTOR, WHOLE, terms_of, thing_of
 from adapters.weaviate_seals import Seals
-from processors.ports import IndexObject
 
 if TYPE_CHECKING:
     from weaviate.collections import Collection
-    from weaviate.collections.classes.filters import _Filters
 
-__all__ = ["PAGE", "doubtful", "forget", "pages", "rows", "seal_uuid", "searchable", "unhinted", "whole_objects"]
+__all__ = ["MARKS", "PAGE", "doubtful", "forget", "pages", "rows", "seal_uuid", "searchable", "unhinted"]
 
 # Far below what one call may return (10,000) or delete, and what a filter by ids takes without slowing down.
 PAGE: Final = 256
-_MARKS: Final = ["writer", "call"]
+MARKS: Final = ["writer", "call"]
 
 Rows = dict[str, Any]
 """Rows by their UUID."""
@@ -36,11 +33,9 @@ def seal_uuid(writer: str) -> str:
     return object_uuid(f"seal {writer}")
 
 
-def rows(held: Collection[Any, Any], uuids: Sequence[str], properties: list[str], vector: bool = False) -> Rows:
+def rows(held: Collection[Any, Any], uuids: Sequence[str], properties: list[str]) -> Rows:
     """The rows of these UUIDs that are stored, at most a page of them."""
-    found = held.query.fetch_objects_by_ids(
-        uuids, limit=len(uuids), return_properties=properties, include_vector=[VECTOR] if vector else False
-    )
+    found = held.query.fetch_objects_by_ids(uuids, limit=len(uuids), return_properties=properties)
     return {str(row.uuid): row for row in found.objects}
 
 
@@ -53,34 +48,9 @@ def doubtful(held: Collection[Any, Any], tenant: str, found: Rows, seals: Seals)
     open_ = {uuid: row for uuid, row in found.items() if not covered(row)}
     writers = {str(row.properties["writer"]) for row in open_.values()}
     for page in pages(writers):
-        for row in rows(held, [seal_uuid(writer) for writer in page], _MARKS).values():
+        for row in rows(held, [seal_uuid(writer) for writer in page], MARKS).values():
             seals.read(tenant, row.properties["writer"], int(row.properties["call"]))
     return [uuid for uuid, row in open_.items() if not covered(row)]
-
-
-def whole_objects(held: Collection[Any, Any], uuids: Sequence[str]) -> set[str]:
-    """Those of a page of stored UUIDs that every index holds: vector, words and access hint."""
-    from weaviate.classes.query import BM25Operator, Filter
-
-    found = rows(held, uuids, WHOLE, vector=True)
-    things = {uuid: thing_of(row.properties, row.vector.get(VECTOR, ())) for uuid, row in found.items()}
-    things = {uuid: thing for uuid, thing in things.items() if thing.vector}
-    if not things:
-        return set()
-    nearest = next(iter(found[uuid].vector[VECTOR] for uuid in things))
-    in_graph = searchable(held, list(things), nearest)
-
-    def worded(uuid: str, thing: IndexObject) -> bool:
-        words = list(dict.fromkeys(terms_of(thing)))
-        only = Filter.by_id().equal(uuid) & _indexed(thing)
-        if not words:
-            return bool(held.query.fetch_objects(filters=only, limit=1, return_properties=[]).objects)
-        asked = " ".join(words)
-        return bool(held.query.bm25(
-            asked, query_properties=["terms"], operator=BM25Operator.and_(), filters=only, limit=1, return_properties=[]
-        ).objects)  # fmt: skip
-
-    return {uuid for uuid in in_graph if worded(uuid, things[uuid])}
 
 
 def searchable(held: Collection[Any, Any], uuids: Sequence[str], vector: Sequence[float]) -> set[str]:
@@ -118,12 +88,3 @@ def forget(held: Collection[Any, Any], uuids: Sequence[str]) -> int:
         if not done.matches:
             return gone
     raise OSError(f"{len(uuids)} objects were deleted {gone} times and still match")
-
-
-def _indexed(thing: IndexObject) -> _Filters:
-    from weaviate.classes.query import Filter
-
-    document = Filter.by_property("document").equal(thing.document)
-    if not thing.access:
-        return document
-    return document & Filter.by_property("access").contains_all(list(thing.access))

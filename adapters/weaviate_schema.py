@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weaviate import WeaviateClient
     from weaviate.classes.config import Property
 
-__all__ = ["VECTOR", "WHOLE", "Shape", "ensure", "properties_of", "terms_of", "thing_of"]
+__all__ = ["VECTOR", "WHOLE", "Shape", "ensure", "properties_of", "thing_of"]
 
 VECTOR: Final = "chunk"
 WHOLE: Final = ["title", "body", "source_uri", "document", "access", "record"]
@@ -92,17 +92,13 @@ def ensure(client: WeaviateClient, shape: Shape) -> None:
         )
 
 
-def terms_of(found: IndexObject) -> list[str]:
-    """The words that find an object, stemmed, as in the local index: title, headings and text."""
-    return stemmed("\n".join((found.title, *found.chunk.heading_path, found.chunk.text)))
-
-
 def properties_of(found: IndexObject, writer: str, call: int) -> dict[str, Any]:
     """An object as a row; `writer` and `call` say which write it was part of (`weaviate_seals.py`)."""
     chunk = msgspec.structs.replace(found.chunk, text="")
     rest = _Rest(found.object_id, found.tenant, found.version, chunk)
     return {
-        "terms": " ".join(terms_of(found)),
+        # The words that find it, stemmed, as in the local index: title, headings and text.
+        "terms": " ".join(stemmed("\n".join((found.title, *found.chunk.heading_path, found.chunk.text)))),
         "access": list(found.access),
         "document": found.document,
         "title": found.title,

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -193,26 +193,28 @@ def own_memory() -> int:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything, Weaviate first; each index is alone while it is measured."""
     corpus, sizes = Corpus(), [arguments.chunks, *([arguments.grown] if arguments.grown else [])]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-bench-")))
-        server = WeaviateServer(folder / "weaviate", user_cache(), memory_mb=3072, report=_say)
-        with server:
-            options = WeaviateOptions(server.url, server.grpc_port, server.api_key)
-            client = opened(options)
-            stack.callback(client.close)
-            shape = Shape("bench", DIMENSION, "bench", "ours", kind=arguments.kind, quantize=arguments.quantize)
-            other = Shape("bench", DIMENSION, "bench", "bare", shape.kind, shape.quantize)
-            bares = {"fixed_size": bare(client, other, corpus, sizes[0], False)}
-            bares["stream"] = bare(client, other, corpus, sizes[0], True)
-            _say(json.dumps(bares))
-            with WeaviateIndex(options, shape) as index:
-                place = Place(index, lambda: server.child.memory_bytes)
-                ours = list(map(_shown, measured(place, corpus, sizes, arguments.trials)))
-            # Once more afterwards: a machine that slows down meanwhile must not look like an adapter's virtue.
-            bares["fixed_size again"] = bare(client, other, corpus, sizes[0], False)
+    shape = Shape("bench", DIMENSION, "bench", "g1", kind=arguments.kind, quantize=arguments.quantize)
+    with tempfile.TemporaryDirectory(prefix="headwater-bench-") as made:
+        folder = Path(made)
+        with _server(folder / "bare") as (_, options), closing(opened(options)) as client:
+            bares = {way: bare(client, shape, corpus, sizes[0], way == "stream") for way in ("fixed_size", "stream")}
+        _say(json.dumps(bares))
+        # Another server: what the client's rows left behind in the first would count as memory of ours.
+        with _server(folder / "ours") as (server, options), WeaviateIndex(options, shape) as index:
+            place = Place(index, lambda: server.child.memory_bytes)
+            ours = list(map(_shown, measured(place, corpus, sizes, arguments.trials)))
+        # Once more afterwards: a machine that slows down meanwhile must not look like an adapter's virtue.
+        with _server(folder / "bare") as (_, options), closing(opened(options)) as client:
+            bares["fixed_size again"] = bare(client, shape, corpus, sizes[0], False)
         with LocalIndex(folder / "local") as local:
             beside = list(map(_shown, measured(Place(local, own_memory), corpus, sizes, arguments.trials)))
     return {"bare_per_s": {way: round(rate, 1) for way, rate in bares.items()}, "weaviate": ours, "local": beside}
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[tuple[WeaviateServer, WeaviateOptions]]:
+    with WeaviateServer(folder, user_cache(), memory_mb=3072, report=_say) as server:
+        yield server, WeaviateOptions(server.url, server.grpc_port, server.api_key)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
