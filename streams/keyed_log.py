@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import KafkaException, Producer
 
@@ -50,7 +50,7 @@ class KeyedLog:
         self._idle: list[Reader] = []
         self._lock = threading.Lock()
 
-    def __enter__(self) -> KeyedLog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
