@@ -101,8 +101,8 @@ class Journey:
     """Hops from the first topic to the last, to be read from top to bottom.
 
     >>> from streams.ingest import INGEST
-    >>> INGEST.steps[-2:]
-    ('index', 'settle')
+    >>> INGEST.steps[:2]
+    ('capture', 'parse')
     """
 
     def __init__(self, name: str, hops: Sequence[Hop], fused: Sequence[Sequence[str]] = ()) -> None:

@@ -36,7 +36,7 @@ class KeyedLog:
     >>> from adapters.host import SystemClock
     >>> from streams.parts import Parts
     >>> from streams.settings import load
-    >>> with KeyedLog(load().kafka, Parts.memory_codec(), SystemClock()): ...
+    >>> KeyedLog(load().kafka, Parts.memory_codec(), SystemClock()).close()
 
     Safe for threads: no two readings share a consumer at a time, the producer is the client library's.
     """
