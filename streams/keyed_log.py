@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import KafkaException, Producer
 
@@ -36,7 +36,7 @@ class KeyedLog:
     >>> from adapters.host import SystemClock
     >>> from streams.parts import Parts
     >>> from streams.settings import load
-    >>> with KeyedLog(load().kafka, Parts.memory_codec(), SystemClock()): ...
+    >>> KeyedLog(load().kafka, Parts.memory_codec(), SystemClock()).close()
 
     Safe for threads: no two readings share a consumer at a time, the producer is the client library's.
     """
@@ -50,7 +50,7 @@ class KeyedLog:
         self._idle: list[Reader] = []
         self._lock = threading.Lock()
 
-    def __enter__(self) -> KeyedLog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
