@@ -136,9 +136,18 @@ class ChunkCreated(Event, frozen=True, kw_only=True):
     chunk: Chunk
 
 
+class Place(Value, frozen=True, kw_only=True):
+    """Where a chunk stands in one version: characters of the parsed text, and the page where there are pages."""
+
+    start: int
+    end: int
+    page: int | None = None
+
+
 class DocumentChunked(Event, frozen=True, kw_only=True):
     """The manifest that closes a version: the order of its chunks. Order per key makes it the commit marker.
 
+    `places` are those of `names`: a chunk that an edit further up moved keeps its name and its object.
     `words_hash` and `signature` are what documents are compared by (`processors/ingest/duplicates.py`).
     """
 
@@ -149,6 +158,7 @@ class DocumentChunked(Event, frozen=True, kw_only=True):
     access: tuple[str, ...]
     names: tuple[str, ...]
     fingerprint: str
+    places: tuple[Place, ...] = ()
     words_hash: str = ""
     signature: bytes | None = None
 
@@ -174,10 +184,14 @@ class EmbeddingComputed(Event, frozen=True, kw_only=True):
 
 
 class HeadChunk(Value, frozen=True, kw_only=True):
-    """A chunk's name and the id of the object in the index that holds it."""
+    """A chunk's name, the id of the object in the index that holds it, and where it stands in this version.
+
+    The object may have been written for an earlier version, in which the chunk stood elsewhere.
+    """
 
     name: str
     object_id: str
+    place: Place | None = None
 
 
 class DocumentHead(Event, frozen=True, kw_only=True):

@@ -17,8 +17,9 @@ from processors.answer.fence import Fence, principals
 from processors.answer.fusion import reciprocal_ranks, weighted_scores
 from processors.answer.limits import RetrievalLimits
 from processors.contract import Reject
+from processors.ingest.passages import placed
 from processors.ports import Candidate, Clock, Embedder, IndexObject, Served, Serving, Vectors
-from schemas.documents import DocumentHead
+from schemas.documents import DocumentHead, Place
 from schemas.queries import Passage, PassagesFound, QueryPlanned, Usage
 
 __all__ = ["retrieve"]
@@ -134,13 +135,15 @@ def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
 
 def _passages(kept: Sequence[_Hit], current: Mapping[str, DocumentHead], search: _Search) -> list[Passage]:
     filters, generation = search.planned.query.filters, search.served.generation
-    found = ((hit, current[hit.object.document]) for hit in kept)
-    return [_passage(hit, head, generation) for hit, head in found if _passes(head, filters)]
+    heads = {name: current[name] for name in {hit.object.document for hit in kept} if _passes(current[name], filters)}
+    listed = {name: {one.object_id: (n, one.place) for n, one in enumerate(h.chunks)} for name, h in heads.items()}
+    found = ((hit, hit.object.document) for hit in kept if hit.object.document in heads)
+    return [_passage(hit, heads[name], generation, *listed[name][hit.object.object_id]) for hit, name in found]
 
 
-def _passage(hit: _Hit, head: DocumentHead, generation: str) -> Passage:
-    """Version and title are the head's: that is the document that is cited. Where the words stand, the object says."""
-    chunk = hit.object.chunk
+def _passage(hit: _Hit, head: DocumentHead, generation: str, ordinal: int, place: Place | None) -> Passage:
+    """Version, title and place are the head's: that is the document that is cited."""
+    chunk = placed(hit.object.chunk, ordinal, place)
     return Passage(
         object_id=hit.object.object_id,
         document=hit.object.document,

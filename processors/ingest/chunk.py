@@ -9,7 +9,7 @@ from processors.ingest.duplicates import content_words, shingles, words_hash
 from processors.ingest.formats import parsed_text
 from processors.ingest.passages import named
 from processors.ports import Signer, Splitter
-from schemas.documents import ChunkCreated, DocumentChunked, DocumentDeleted, DocumentRedacted
+from schemas.documents import ChunkCreated, DocumentChunked, DocumentDeleted, DocumentRedacted, Place
 
 __all__ = ["chunk"]
 
@@ -45,6 +45,7 @@ def chunk(
         source_uri=document.source_uri,
         access=document.access,
         names=tuple(passage.name for passage in chunks),
+        places=tuple(Place(start=one.start, end=one.end, page=one.page) for one in chunks),
         fingerprint=chosen.fingerprint,
         words_hash=words_hash(words),
         signature=signer.sign(shingles(words)) if signer else None,

@@ -70,12 +70,16 @@ def head_of_content(manifest: DocumentChunked, old: DocumentHead | None, generat
     """The head that a version's manifest makes: known chunks keep their objects, new ones get ids of this version."""
     access = effective_access(old, manifest.access)
     stay = ids_that_stay(old, access)
+    # A manifest of before places were written has none.
+    is_placed = len(manifest.places) == len(manifest.names)
+    places = manifest.places if is_placed else (None,) * len(manifest.names)
     chunks = tuple(
         HeadChunk(
             name=name,
             object_id=stay.get(name) or object_id(manifest.tenant, manifest.document, name, manifest.version),
+            place=place,
         )
-        for name in manifest.names
+        for name, place in zip(manifest.names, places, strict=True)
     )
     kept = sum(name in stay for name in manifest.names)
     return DocumentHead(

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.documents import Chunk
+from schemas.documents import Chunk, Place
 
-__all__ = ["NAME_HASH_CHARS", "digest_in", "named", "passage_text", "text_hash"]
+__all__ = ["NAME_HASH_CHARS", "digest_in", "named", "passage_text", "placed", "text_hash"]
 
 # Context is there to say what a passage is about, not to crowd it out of the model's window.
 MOST_CONTEXT_CHARS: Final = 160
@@ -43,6 +43,24 @@ def digest_in(name: str) -> str:
     """
     digest = name.rsplit("-", 2)[-2] if name.count("-") > 1 else ""
     return digest if len(digest) == NAME_HASH_CHARS else ""
+
+
+def placed(chunk: Chunk, ordinal: int, place: Place | None) -> Chunk:
+    """A chunk where it stands in the version that a head lists; what was written for an earlier one may have moved.
+
+    >>> old = Chunk(name="c", ordinal=0, text="It is hot.", start=0, end=10, tokens=4)
+    >>> moved = placed(old, 1, Place(start=7, end=17))
+    >>> moved.ordinal, moved.start, moved.end
+    (1, 7, 17)
+    """
+    if place is None:
+        return chunk
+    by, parent = place.start - chunk.start, chunk.parent
+    if parent is not None and by:
+        parent = msgspec.structs.replace(parent, start=parent.start + by, end=parent.end + by)
+    return msgspec.structs.replace(
+        chunk, ordinal=ordinal, start=place.start, end=place.end, page=place.page, parent=parent
+    )
 
 
 def named(chunks: Iterable[Chunk], title: str, version: str) -> Iterator[Chunk]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from processors.ingest.formats import parsed_text
 from schemas.documents import AccessChanged, DocumentChanged
 from schemas.measures import CostRecorded
 from schemas.queries import AnswerGiven, AnswerWithheld, Query, QueryAsked
 from streams.driver import Driver
 from streams.ingest import INGEST
 from tests.topology.ports import changed, deleted, driver, memory_ports
-from topics.answer import ANSWER_DELTA, ANSWER_GIVEN, QUERY_ASKED
+from topics.answer import ANSWER_DELTA, ANSWER_GIVEN, PASSAGES_FOUND, QUERY_ASKED
 from topics.ingest import (
     ACCESS_CHANGED,
     CHUNK_CREATED,
@@ -72,6 +73,22 @@ def test_when_a_document_is_edited_then_only_the_new_text_is_answered(line: Driv
     assert isinstance(answer, AnswerGiven)
     assert "eighteen months" in answer.text and "twelve" not in answer.text
     assert [receipt.outcome for receipt in line.events(DOCUMENT_INDEXED)] == ["indexed", "indexed"]
+
+
+def test_when_text_was_put_in_further_up_then_what_is_cited_stands_where_the_citation_says(line: Driver) -> None:
+    """Chunks that an edit only moved keep their objects; their places are those of the new version."""
+    rooms = [f"## Room {n}\n\n" + f"The key of room {n} hangs on hook {n * 7}. " * 12 for n in range(12)]
+    publish(line, changed("keys.md", "# Keys\n\n" + "\n\n".join(rooms)))
+    publish(line, changed("keys.md", "# Keys\n\nAll keys were counted again in March.\n\n" + "\n\n".join(rooms)))
+    assert line.events(DOCUMENT_HEAD)[-1].kept > 8
+    ask(line, "On which hook hangs the key of room 9?")
+    text = parsed_text(line.events(DOCUMENT_PARSED)[-1].blocks)
+    passages = line.events(PASSAGES_FOUND)[-1].passages
+    assert passages
+    assert [text[found.start : found.end] for found in passages] == [found.text[found.lead :] for found in passages]
+    assert [found.ordinal for found in sorted(passages, key=lambda one: one.start)] == sorted(
+        found.ordinal for found in passages
+    )
 
 
 def test_when_a_document_is_deleted_then_it_is_never_answered_again_not_even_after_a_replay(line: Driver) -> None:
@@ -135,7 +152,7 @@ def test_when_a_tenant_asks_then_the_documents_of_another_are_never_seen(line: D
         (b"", "text/plain", "empty"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "text/plain", "PNG image"),
         (b"caf\xe9 \xff\xfe latin", "text/plain", "UTF-8"),
-        (b"x", "application/x-unknown", "media type"),
+        (b"PK\x03\x04" + b"\x00" * 30, "application/x-unknown", "zip"),
     ],
 )
 def test_when_a_body_can_not_be_read_then_it_is_a_dead_letter_and_the_next_goes_on(
