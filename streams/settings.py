@@ -178,7 +178,7 @@ class Redaction(Section):
 class Freshness(Section):
     """How soon a change must be searchable."""
 
-    slo_ms: int = Field(150, ge=1, description="From the source's commit to the receipt, milliseconds.")
+    slo_ms: int = Field(250, ge=1, description="From the source's commit to the receipt, milliseconds.")
 
 
 class Retrieve(Section):
