@@ -53,9 +53,18 @@ def busy_killer(parser: IsolatedParser, times: int) -> tuple[threading.Thread, s
 
 
 def children() -> set[int]:
-    """The processes that this one started."""
+    """The processes that this one started to read documents: a broker of other tests may be among its children."""
     found = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for path in found for pid in path.read_text(encoding="ascii").split()}
+    started = {int(pid) for path in found for pid in path.read_text(encoding="ascii").split()}
+    return {pid for pid in started if b"reading_process" in command_of(pid)}
+
+
+def command_of(pid: int) -> bytes:
+    """How a process was started; nothing for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def cpu_s(pid: int) -> float:
