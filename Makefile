@@ -53,7 +53,7 @@ format: $(READY) ## put the code in the one format, mend what can be mended
 	$(BIN)/ruff check --fix .
 
 test: $(READY) ## the whole suite, real Kafka included, with the coverage of the rooms
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-live: $(READY) ## only what needs a broker
 	$(BIN)/python -m pytest -m live
