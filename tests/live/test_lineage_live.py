@@ -116,4 +116,4 @@ def test_when_receipts_are_there_then_freshness_tells_each_stage(running: Runnin
     assert [stage["stage"] for stage in report["stages"]] == ["parse", "redact", "chunk", "embed", "index", "settle"]
     assert abs(sum(stage["p50"] for stage in report["stages"]) - report["total"]["p50"]) < 0.01
     assert running.run("freshness", "--since", "1d")["receipts"] >= report["receipts"]
-    assert "within 150 ms" in running.shown("freshness", "-t", TENANT)
+    assert "within 250 ms" in running.shown("freshness", "-t", TENANT)

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from headwater.cli.exits import UNAVAILABLE, code_of
-from headwater.local.errors import ChildDiedError
+from headwater.local.errors import ChildDiedError, PortTakenError
 from headwater.local.ports import choose_port
 from headwater.local.redis_server import RedisMissingError, RedisServer
 
@@ -32,9 +32,14 @@ def test_when_it_is_stopped_and_begun_again_then_it_has_what_it_had(tmp_path: Pa
 
 @pytest.mark.live
 def test_when_it_can_not_start_then_its_own_words_say_why(tmp_path: Path, redis_server: RedisServer) -> None:
+    """Where its port is taken it is not even started; what it says itself is told of what only it can know."""
+    with pytest.raises(PortTakenError, match=f"port {redis_server.port}"):
+        RedisServer(tmp_path).begin(redis_server.port)
     server = RedisServer(tmp_path)
-    server.begin(redis_server.port)
-    with pytest.raises(ChildDiedError, match="Address already in use"):
+    (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
+    (tmp_path / "data" / "appendonlydir" / "appendonly.aof.manifest").write_text("damaged")
+    server.begin()
+    with pytest.raises(ChildDiedError, match=r"(?i)manifest"):
         server.child.await_ready(lambda: False, 10.0)
 
 
