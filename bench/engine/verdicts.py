@@ -14,6 +14,7 @@ PASSTHROUGH: Final = {"at least once": 2.0, "exactly once": 1.5}
 REST_ALO_MS: Final = {"p50": 3.0, "p99": 10.0}
 REST_EO_MS: Final = {"p50": 30.0}
 EFFICIENCY: Final = 0.9
+TOO_GOOD: Final = 1.25
 PAUSE_S: Final = 1.0
 RECOVERED_S: Final = SESSION_MS / 1000 + 2.0
 OURS: Final = "Headwater"
@@ -98,7 +99,9 @@ def _missed_hands(found: Found) -> Iterator[str]:
     for shape in ("embed", "generate"):
         last = found.get("scaleout", {}).get(shape, [])[-1:]
         for row in last:
-            if row["efficiency"] < EFFICIENCY:
+            if row["efficiency"] > TOO_GOOD:
+                yield f"Scale-out of {shape}: one worker alone did far less than its share; the rest proves nothing."
+            elif row["efficiency"] < EFFICIENCY:
                 yield f"Scale-out of {shape} at {row['workers']}: {row['efficiency']:.2f}; wanted {EFFICIENCY:g}."
 
 
