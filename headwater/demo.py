@@ -41,9 +41,18 @@ class DemoError(ClientError):
     """The demonstration did not go as it should; the message says where."""
 
 
+def script_of(corpus: Path) -> Path:
+    """Where the script of a folder of documents stands.
+
+    >>> script_of(Path("/handbook/pages"))
+    PosixPath('/handbook/questions.json')
+    """
+    return corpus.resolve().with_name("questions.json")
+
+
 @dataclass(frozen=True)
 class Script:
-    """What is asked and what is changed: `questions.json` beside the documents."""
+    """What is asked and what is changed: `questions.json` beside the folder of documents, for it is none of them."""
 
     questions: tuple[str, ...]
     edit: dict[str, str]
@@ -51,7 +60,7 @@ class Script:
 
     @classmethod
     def read(cls, corpus: Path) -> Script:
-        demo = json.loads((corpus / "questions.json").read_text(encoding="utf-8"))["demo"]
+        demo = json.loads(script_of(corpus).read_text(encoding="utf-8"))["demo"]
         return cls(tuple(demo["questions"]), demo["edit"], demo["delete"])
 
 
@@ -110,14 +119,18 @@ class Demo:
             yield question, self.ask(question)
 
     def edit(self) -> tuple[str, Timed]:
-        """Changes one sentence in a file; returns the first answer that holds the new words, and how long it took."""
+        """Changes one sentence in a file; returns the first answer by its new words alone, and how long it took."""
         edit = self._script.edit
         path = self._folder / edit["document"]
         text = path.read_text(encoding="utf-8")
         if edit["old"] not in text:
             raise DemoError(f"wanted {edit['old']!r} in {edit['document']!r}, which does not hold it")
         path.write_text(text.replace(edit["old"], edit["new"]), encoding="utf-8")
-        return edit["question"], self._follow(edit["question"], lambda answer: edit["new"] in answer.text)
+
+        def follows(answer: Answer) -> bool:
+            return edit["new"] in answer.text and edit["old"] not in answer.text
+
+        return edit["question"], self._follow(edit["question"], follows)
 
     def delete(self) -> tuple[str, Timed]:
         """Deletes one file; returns the first answer that no longer rests on it, and how long it took."""

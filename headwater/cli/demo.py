@@ -26,18 +26,21 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     context: typer.Context,
-    corpus: Annotated[Path, typer.Option(help="Documents, with a questions.json beside them.")] = Path(
+    corpus: Annotated[Path, typer.Option(help="A folder of documents, with a questions.json beside it.")] = Path(
         "examples/corpus"
     ),
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
 ) -> None:
     """Start a real Kafka, ingest documents, ask, edit, delete, ask again. Leaves nothing running."""
+    from headwater.demo import script_of
     from headwater.local.spec import stack_spec
     from headwater.local.stack import Stack
     from streams.settings import Settings, load
 
-    if not (corpus / "questions.json").is_file():
-        raise usage(f"wanted documents and a questions.json in {str(corpus)!r}; run it in a checkout, or give --corpus")
+    if not corpus.is_dir() or not script_of(corpus).is_file():
+        raise usage(
+            f"wanted a folder {str(corpus)!r} and a questions.json beside it; run it in a checkout, or give --corpus"
+        )
     settings = context.obj if isinstance(context.obj, Settings) else load()
     began = time.monotonic()
 

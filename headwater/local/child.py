@@ -33,6 +33,13 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 # lives as long as the process does.
 _SPAWNER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
+# Processes whose exit status nobody has taken yet: a `Child` may be dropped before its process ends, and what no object
+# holds any more would stay a zombie. Those that ended are let go at the next start. Touched by the spawner alone.
+_UNREAPED: Final[list[subprocess.Popen[bytes]]] = []
+
+# A process of many threads is seen to have ended some moments before its exit status can be had.
+_STATUS_WAIT_S: Final = 5.0
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -154,8 +161,9 @@ class Child:
             if self.log_path.exists():
                 # What the run before said is worth keeping once: it may tell why there had to be another.
                 self.log_path.replace(self.log_path.with_suffix(".log.1"))
+            _UNREAPED[:] = [process for process in _UNREAPED if process.poll() is None]
             with self.log_path.open("wb") as log:
-                return subprocess.Popen(
+                process = subprocess.Popen(
                     self._full_command(),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -163,6 +171,8 @@ class Child:
                     env=child_environment(**dict(self.spec.environment)),
                     start_new_session=True,
                 )
+            _UNREAPED.append(process)
+            return process
         except OSError as error:
             command = self.spec.command[0]
             raise ChildDiedError(f"starting {self.spec.name}: {command!r} does not run: {error}") from error
@@ -242,8 +252,11 @@ class Child:
         return True
 
     def _exit(self) -> str:
-        code = None if self._process is None else self._process.poll()
-        if code is None:
+        if self._process is None:
+            return "by itself"
+        try:
+            code = self._process.wait(timeout=_STATUS_WAIT_S)
+        except subprocess.TimeoutExpired:
             return "by itself"
         return f"by signal {-code}" if code < 0 else f"with exit status {code}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -128,6 +130,36 @@ def test_when_it_ends_before_it_is_ready_then_its_last_words_are_told(start: Sta
     child = start("sh", "-c", "echo no such index >&2; exit 7")
     with pytest.raises(ChildDiedError, match=r"one ended with exit status 7; the last it said:\nno such index"):
         child.await_ready(lambda: False, deadline_s=5.0)
+
+
+def test_when_its_first_thread_ends_before_the_others_then_its_status_is_waited_for(start: Start) -> None:
+    """As a JVM does that gives up: the kernel calls it a zombie already, and has no exit status yet."""
+    program = (
+        "import ctypes, os, threading, time\n"
+        "def last(): time.sleep(0.3); os._exit(3)\n"
+        "threading.Thread(target=last).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    child = start(sys.executable, "-c", program)
+    with pytest.raises(ChildDiedError, match="one ended with exit status 3"):
+        child.await_ready(lambda: False, deadline_s=5.0)
+
+
+def test_when_it_is_dropped_while_it_runs_then_nothing_warns_and_it_is_reaped_at_the_next_start(tmp_path: Path) -> None:
+    dropped = Child(ChildSpec("one", ("sleep", "60"), tmp_path))
+    dropped.start()
+    pid = dropped.pid
+    assert pid is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del dropped
+        gc.collect()
+    found = Child(ChildSpec("one", ("sleep", "60"), tmp_path))
+    found.stop(grace_s=5.0)
+    other = Child(ChildSpec("other", ("sleep", "60"), tmp_path))
+    other.start()
+    assert not Path(f"/proc/{pid}").exists()
+    other.stop(grace_s=5.0)
 
 
 def test_when_it_is_not_ready_in_time_then_the_log_is_named(start: Start) -> None:
