@@ -75,6 +75,8 @@ def examine(settings: Settings) -> list[Check]:
         _stack,
         _embed,
         _weaviate,
+        _postgres,
+        _redis,
         _kafka_client,
         _sqlite,
     )
@@ -185,6 +187,25 @@ def _weaviate(settings: Settings) -> Check:
         return Check("weaviate", True, f"{version}: {program}", required=False)
     found = f"{version} is not built yet" + (f"; the first start does it with {compiler}" if compiler else ", no Go")
     return Check("weaviate", compiler is not None, found, "install Go 1.26 or newer", required=False)
+
+
+def _postgres(_: Settings) -> Check:
+    """Only the full profile needs it, and a database of the user's own does as well."""
+    from headwater.local.errors import LocalStackError
+    from headwater.local.postgres import find_postgres
+
+    try:
+        return Check("postgresql", True, str(find_postgres()), required=False)
+    except LocalStackError as error:
+        return Check(
+            "postgresql", False, str(error), "apt install postgresql; up --profile full needs it", required=False
+        )
+
+
+def _redis(_: Settings) -> Check:
+    found = shutil.which("redis-server")
+    remedy = "apt install redis-server; up --profile full needs it"
+    return Check("redis", found is not None, found or "no redis-server on the PATH", remedy, required=False)
 
 
 def _kafka_client(_: Settings) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from headwater import Client, ClientError
 from headwater.local.spec import StackSpec
 from headwater.local.stack import Stack
+from headwater.local.weaviate_build import built
 
 pytestmark = pytest.mark.live
 
@@ -26,7 +28,7 @@ QUESTION = "What does parking cost a month?"
 def run(example: str, *arguments: str) -> str:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HEADWATER_EMBED__MODEL": "hashing"}
     command = [sys.executable, str(EXAMPLES / example), *arguments]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -84,6 +86,16 @@ def test_when_everything_starts_with_the_script_then_it_ends_with_it(cache_folde
     printed = run("01_ask_without_docker.py")
     assert "twelve months" in printed
     assert "lease.md" in printed
+
+
+@pytest.mark.timeout(240)
+def test_when_rows_change_in_postgres_then_the_answers_follow(cache_folder: Path) -> None:
+    if built(cache_folder) is None and shutil.which("go") is None:
+        pytest.skip("wanted Weaviate: it was not built on this machine and there is no Go tool chain to build it with")
+    printed = run("06_postgres_to_answer.py")
+    assert "inserted: A mooring lease runs for twelve months." in printed
+    assert "updated:  A mooring lease runs for two years." in printed
+    assert "deleted:  the documents do not answer" in printed
 
 
 def test_when_an_example_is_there_then_it_is_run_here() -> None:

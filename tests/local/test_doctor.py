@@ -32,6 +32,15 @@ def test_when_java_does_not_run_then_missing_with_a_way_to_get_it(tmp_path: Path
     assert "headwater[local]" in java.remedy
 
 
+def test_when_a_server_of_the_full_profile_is_missing_then_it_is_absent_with_a_way_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    redis = _examined(Local(state_folder=tmp_path))["redis"]
+    assert (redis.ok, redis.required) == (False, False)
+    assert "redis-server" in redis.remedy
+
+
 def test_when_jars_are_missing_then_it_counts_them(tmp_path: Path) -> None:
     jars = _examined(Local(state_folder=tmp_path, cache_folder=tmp_path / "cache"))["kafka jars"]
     assert jars.found.startswith("Kafka 4.3.1: 0 of 92 pinned jars are here")
