@@ -53,6 +53,21 @@ def until(client: Client, arrived: Callable[[Answer], bool], within_s: float = 9
         time.sleep(0.05)
 
 
+def change(stack: Stack, client: Client) -> None:
+    """A row comes, changes and goes; after each commit the answer that follows it."""
+    where = f"host=127.0.0.1 port={stack.addresses.postgres_port} user=headwater dbname=postgres"
+    with psycopg.connect(where, autocommit=True) as database:
+        database.execute("CREATE TABLE pages (id int PRIMARY KEY, title text, body text)")
+        database.execute("ALTER TABLE pages REPLICA IDENTITY FULL")
+        follow(stack)
+        database.execute("INSERT INTO pages VALUES (1, 'Lease', 'A mooring lease runs for twelve months.')")
+        print("inserted:", until(client, lambda answer: "twelve" in answer.text).text)
+        database.execute("UPDATE pages SET body = 'A mooring lease runs for two years.' WHERE id = 1")
+        print("updated: ", until(client, lambda answer: "two years" in answer.text).text)
+        database.execute("DELETE FROM pages WHERE id = 1")
+        print("deleted: ", until(client, lambda answer: not answer.answered).text)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         # PostgreSQL runs as a user of its own where this script is root's, and has to reach its folder.
@@ -62,20 +77,7 @@ def main() -> None:
         spec = StackSpec(Path(folder) / "stack", cache, detached=False, environment=told, profile="full")
         say = lambda line: print(line, file=sys.stderr)  # noqa: E731
         with Stack(spec, say) as stack, Client(stack.addresses.gateway_url, tenant="marina") as client:
-            with psycopg.connect(
-                f"host=127.0.0.1 port={stack.addresses.postgres_port} user=headwater dbname=postgres", autocommit=True
-            ) as database:
-                database.execute("CREATE TABLE pages (id int PRIMARY KEY, title text, body text)")
-                database.execute("ALTER TABLE pages REPLICA IDENTITY FULL")
-                follow(stack)
-                database.execute("INSERT INTO pages VALUES (1, 'Lease', 'A mooring lease runs for twelve months.')")
-                print("inserted:", until(client, lambda answer: "twelve" in answer.text).text)
-                database.execute("UPDATE pages SET body = 'A mooring lease runs for two years.' WHERE id = 1")
-                print("updated: ", until(client, lambda answer: "two years" in answer.text).text)
-                database.execute("DELETE FROM pages WHERE id = 1")
-                print(
-                    "deleted: ", until(client, lambda answer: not answer.answered).text or "the documents do not answer"
-                )
+            change(stack, client)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_when_rows_change_in_postgres_then_the_answers_follow(cache_folder: Path
     printed = run("06_postgres_to_answer.py")
     assert "inserted: A mooring lease runs for twelve months." in printed
     assert "updated:  A mooring lease runs for two years." in printed
-    assert "deleted:  the documents do not answer" in printed
+    assert "deleted:  The documents do not answer" in printed
 
 
 def test_when_an_example_is_there_then_it_is_run_here() -> None:
