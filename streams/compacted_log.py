@@ -57,6 +57,7 @@ class CompactedLog:
     def load(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Every record from the beginning to what is the end now, oldest first; a later one replaces an earlier.
 
+        Whoever claimed the log before sees all of it: a claim ends the last writer's transaction, markers included.
         A value of None says that the key was removed. The topic is made if it is missing.
         """
         self._ensure_topic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -33,12 +33,28 @@ class FollowError(StreamsError):
     """Following a topic failed for good; the worker ends, to be started again."""
 
 
+def behind(applied: Mapping[int, int], ends: Mapping[int, int]) -> str:
+    """What a view lacks of the log, in words; empty where it lacks nothing.
+
+    >>> behind({0: 7, 1: 2}, {0: 7, 1: 5})
+    'partition 1 is read up to 2 of 5 (a transaction there may be open still)'
+    """
+    late = [
+        f"{number} is read up to {applied.get(number, 0)} of {end}"
+        for number, end in sorted(ends.items())
+        if applied.get(number, 0) < end
+    ]
+    return f"partition {', '.join(late)} (a transaction there may be open still)" if late else ""
+
+
 class Follower:
     """Keeps a view as new as the log. Use it where a step must know every committed record of a topic.
 
-    `catch_up` waits until everything that was committed when it was called is folded: call it after an assignment, when
-    the group's offsets are known to be stable, and the view holds all that a predecessor committed. With `since_s` only
-    what is younger is read: for a view of what passes. `dropped` hears the keys of tombstones.
+    `catch_up` waits until everything that was written when it was called is decided and, where it was committed,
+    folded: call it after an assignment, with the own producer initialised and the group's offsets stable, and the view
+    holds all that a predecessor committed. The last stable offset would not do: a predecessor's commit is promised
+    before its end marker has reached every partition, and until then its records lie behind that offset.
+    With `since_s` only what is younger is read: for a view of what passes. `dropped` hears the keys of tombstones.
     """
 
     def __init__(
@@ -76,11 +92,11 @@ class Follower:
         deadline = self._clock.monotonic() + timeout_s
         ends = self._ends_by(deadline)
         with self._moved:
-            while not all(self._applied.get(partition, 0) >= end for partition, end in ends.items()):
+            while missing := behind(self._applied, ends):
                 self._raise_if_failed()
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
-                    raise Stop(f"the view of {self.topic.name!r} has not caught up within {timeout_s:g} s")
+                    raise Stop(f"the view of {self.topic.name!r} has not caught up within {timeout_s:g} s: {missing}")
                 self._moved.wait(left)
 
     def _raise_if_failed(self) -> None:
@@ -91,15 +107,15 @@ class Follower:
         """The ends; a partition just created has no leader yet, one whose broker died has none for a while."""
         while True:
             try:
-                return self._committed_ends(max(0.1, deadline - self._clock.monotonic()))
+                return self._written_ends(max(0.1, deadline - self._clock.monotonic()))
             except KafkaException as error:
                 if self._clock.monotonic() > deadline or self._stop.wait(ASK_AGAIN_S):
                     raise Stop(f"the ends of {self.topic.name!r} are not known: {error.args[0]}") from error
 
-    def _committed_ends(self, timeout_s: float) -> dict[int, int]:
-        """The last stable offset of every partition: under read_committed that is what the cluster answers."""
+    def _written_ends(self, timeout_s: float) -> dict[int, int]:
+        """The high watermark of every partition: what is still open counts, for its end may be decided already."""
         if self._ends is None:
-            self._ends = self._consumer()
+            self._ends = self._consumer(**{"isolation.level": "read_uncommitted"})
         return self._ends_of(self._ends, timeout_s)
 
     def _ends_of(self, consumer: Any, timeout_s: float) -> dict[int, int]:
@@ -112,8 +128,11 @@ class Follower:
         return Consumer(config)
 
     def _partitions(self, consumer: Any) -> list[int]:
-        metadata = consumer.list_topics(self.topic.name, timeout=self._kafka.deadline_s)
-        return sorted(metadata.topics[self.topic.name].partitions)
+        """The partitions there are. Raises KafkaException where the cluster does not know: none at all is no answer."""
+        found = consumer.list_topics(self.topic.name, timeout=self._kafka.deadline_s).topics[self.topic.name]
+        if not found.partitions:
+            raise KafkaException(found.error or KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        return sorted(found.partitions)
 
     def _run(self) -> None:
         try:

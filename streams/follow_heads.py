@@ -5,7 +5,8 @@ The way of the follower (`HeadsFollower`), in a thread of its own:
 2. Fold each stretch as it was read; the view moves its applied offset with it, or refuses a stretch behind a gap.
 3. A view that has less than it said before was flushed or put back: begin again at 1, with a new consumer.
 4. A view that is closed is proven: mark its life, ask for the ends of the log, and open it once it holds them all. Any
-   process may do so; a mark of an earlier life opens nothing.
+   process may do so; a mark of an earlier life opens nothing. For reading, the last stable offset is end enough: nobody
+   was shown more. Who writes heads waits for all that was written to be decided (`catch_up`).
 A view that does not answer is waited for; nothing is lost meanwhile, since the log is the truth.
 """
 
@@ -28,7 +29,7 @@ from schemas.codec import Codec
 from schemas.documents import DocumentHead
 from streams.clients import client_config
 from streams.errors import ClusterUnavailableError
-from streams.follow import POLL_S, READ_MOST, Follower
+from streams.follow import POLL_S, READ_MOST, Follower, behind
 from streams.settings import Kafka
 from topics.ingest import DOCUMENT_HEAD
 
@@ -49,7 +50,7 @@ PROVE_S: Final = 0.02
 class HeadsFollower(Follower):
     """Keeps a view of heads as new as the log and whole. Use one per process that reads or writes heads.
 
-    `catch_up` proves the view for all that was committed when it was called, and opens it.
+    `catch_up` proves the view for all that was written when it was called and is committed, and opens it.
     """
 
     def __init__(self, view: FollowedHeads, codec: Codec, kafka: Kafka, clock: Clock) -> None:
@@ -81,7 +82,7 @@ class HeadsFollower(Follower):
         while not self._view.prove(mark, ends):
             self._raise_if_failed()
             if self._clock.monotonic() > deadline:
-                raise Stop(f"the view of heads has not caught up in time with {ends}, it has {self._view.applied()}")
+                raise Stop(f"the view of heads has not caught up in time: {behind(self._view.applied(), ends)}")
             with self._moved:
                 self._moved.wait(PROVE_S)
             if self._view.mark(self._log()) != mark:
