@@ -100,7 +100,7 @@ class LocalIndex:
             return []
         hits = self._keywords.search(tenant, text, limit, access)
         found = ((self._shelves.written_by(seq), score) for seq, score in hits)
-        return [Candidate(entry.whole(), score) for entry, score in found if entry is not None][:limit]
+        return [Candidate(entry.object, score) for entry, score in found if entry is not None][:limit]
 
     def search_vector(self, tenant: str, vector: Vectors, limit: int, access: frozenset[str]) -> list[Candidate]:
         """The nearest objects by inner product, exactly."""

@@ -147,7 +147,7 @@ class MemoryIndex:
         self, tenant: str, score: Callable[[IndexObject], float], limit: int, access: frozenset[str]
     ) -> list[Candidate]:
         seen = [found for found in self.walk(tenant) if not access.isdisjoint(found.access)]
-        scored = [Candidate(found, score(found)) for found in seen]
+        scored = [Candidate(replace(found, vector=b""), score(found)) for found in seen]
         return sorted(scored, key=lambda candidate: -candidate.score)[: max(0, limit)]
 
 

@@ -118,7 +118,7 @@ class VectorShelf:
         scores[~self._allowed(access)[readers]] = -np.inf
         best = _largest(scores, min(limit, count))
         found = ((rows.entries[row], float(scores[row])) for row in best if np.isfinite(scores[row]))
-        return [Candidate(entry.whole(), score) for entry, score in found if entry is not None]
+        return [Candidate(entry.object, score) for entry, score in found if entry is not None]
 
     def entries(self) -> list[Entry]:
         """All there is now."""

@@ -121,25 +121,28 @@ class WeaviateIndex:
         with self._held(tenant, "searching by words") as held:
             found = held.query.bm25(
                 " ".join(words), query_properties=["terms"], limit=min(limit, _MOST_RESULTS), filters=_readable(access),
-                return_metadata=MetadataQuery(score=True), return_properties=WHOLE, include_vector=[VECTOR],
+                return_metadata=MetadataQuery(score=True), return_properties=WHOLE,
             ).objects  # fmt: skip
-        return [Candidate(thing_of(row.properties, row.vector[VECTOR]), float(row.metadata.score)) for row in found]
+        return [Candidate(thing_of(row.properties), float(row.metadata.score)) for row in found]
 
     def search_vector(self, tenant: str, vector: Vectors, limit: int, access: frozenset[str]) -> list[Candidate]:
         """The nearest objects by inner product."""
+        from weaviate.classes.query import MetadataQuery
+
         if vector.shape != (self.shape.dimension,):
             raise ValueError(f"wanted a vector of dimension {self.shape.dimension}, got one of shape {vector.shape}")
         if not access or limit <= 0:
             return []
+        # What a quantised index says of distances is only nearly so: then the vectors come along. They are most of the
+        # cost of a search.
+        exactly: list[str] = [VECTOR] if self.shape.quantize else []
         found: list[Any] = []
         with self._held(tenant, "searching by vector") as held:
             found = held.query.near_vector(
                 vector.tolist(), limit=min(limit, _MOST_RESULTS), filters=_readable(access),
-                return_properties=WHOLE, include_vector=[VECTOR],
+                return_metadata=MetadataQuery(distance=True), return_properties=WHOLE, include_vector=exactly or False,
             ).objects  # fmt: skip
-        near = [thing_of(row.properties, row.vector[VECTOR]) for row in found]
-        # By the vectors themselves: what a quantised index says of them is only nearly so.
-        scored = [Candidate(thing, float(np.frombuffer(thing.vector, "<f4") @ vector)) for thing in near]
+        scored = [Candidate(thing_of(row.properties), _product(row, vector)) for row in found]
         return sorted(scored, key=lambda candidate: -candidate.score)
 
     def set_access(self, tenant: str, object_ids: Iterable[str], access: tuple[str, ...]) -> None:
@@ -333,6 +336,13 @@ def _row(found: IndexObject, uuid: str, ticket: Ticket) -> Any:
 
     vector: list[float] = np.frombuffer(found.vector, "<f4").tolist()
     return DataObject(properties_of(found, ticket.writer, ticket.call), uuid, {VECTOR: vector})
+
+
+def _product(row: Any, vector: Vectors) -> float:
+    """The inner product: of the vector that came along, else what the server computed, which calls it a distance."""
+    if VECTOR in row.vector:
+        return float(np.asarray(row.vector[VECTOR], np.float32) @ vector)
+    return -float(row.metadata.distance)
 
 
 def _taken(held: Collection[Any, Any], uuid: str) -> bool:

@@ -110,8 +110,8 @@ def properties_of(found: IndexObject, writer: str, call: int) -> dict[str, Any]:
     }
 
 
-def thing_of(row: Mapping[str, Any], vector: Sequence[float]) -> IndexObject:
-    """A row as an object again."""
+def thing_of(row: Mapping[str, Any], vector: Sequence[float] = ()) -> IndexObject:
+    """A row as an object again, with the vector that came along."""
     rest = _DECODER.decode(row["record"])
     return IndexObject(
         object_id=rest.object_id,

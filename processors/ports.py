@@ -140,7 +140,10 @@ class IndexObject:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a search found: the object and the score of the search that found it (not comparable across searches)."""
+    """What a search found: the object and the score of the search that found it (not comparable across searches).
+
+    Its vector is left out, since no reader of passages needs it and it is the largest part.
+    """
 
     object: IndexObject
     score: float
