@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.cdc_run import judge_reads
+from tests.chaos.cdc_judge import judge_reads
 from tests.chaos.checker import Findings
 from tests.chaos.history import Operation
 
@@ -17,6 +17,8 @@ from tests.chaos.history import Operation
         ([[2], [1]], {"backwards": 1}),
         ([[1], [], [1]], {"unexpected": 1}),
         ([[], [1], [3], []], {}),
+        ([[9]], {"aborted_reads": 1}),
+        ([[8]], {"aborted_reads": 1}),
     ],
 )
 def test_when_a_document_is_read_then_only_what_can_be_true_passes(
@@ -24,5 +26,19 @@ def test_when_a_document_is_read_then_only_what_can_be_true_passes(
 ) -> None:
     findings = Findings()
     polls = [Operation(at, "reader", "poll", "ok", {"document": 7, "revisions": seen}) for at, seen in enumerate(reads)]
-    judge_reads(polls, findings)
+    # Revision 9 was rolled back, 8 is another document's.
+    judge_reads(polls, {1: 7, 2: 7, 3: 7, 8: 6}, findings)
     assert {kind: findings.count(kind) for kind in findings.found if findings.count(kind)} == damage
+
+
+def test_when_an_answer_is_refused_then_it_is_counted_and_no_damage() -> None:
+    findings = Findings()
+    polls = [Operation(0.0, "reader", "poll", "fail", {"document": 7, "reason": "HeadsClosedError"})]
+    assert judge_reads(polls, {}, findings) == {"HeadsClosedError": 1}
+    assert (findings.damage, findings.seen) == (False, 0)
+
+
+def test_when_the_reader_fails_otherwise_then_that_is_damage() -> None:
+    findings = Findings()
+    judge_reads([Operation(0.0, "reader", "note", "fail", {"text": "TypeError"})], {}, findings)
+    assert findings.count("unexpected") == 1

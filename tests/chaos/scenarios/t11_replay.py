@@ -1,7 +1,8 @@
-"""T11: all is read again from 0, twice, then old records are strewn over the retry topics: the state is the same.
+"""T11: all is read again from 0, twice, then old records are strewn in between: the state is the same.
 
-The state is what a reader keeps that goes by versions: per key the newest, whatever comes later. Every repeat of a
-record has the event ids of the first time, through retry topics too, so that nobody is charged twice.
+Of a hop with retry topics the state is what a reader keeps that goes by versions: per key the newest, whatever comes
+later. Every repeat of a record has the event ids of the first time, so that nobody is charged twice. Of the ingest
+journey it is the index itself: heads, objects and vectors, on the local index and on Weaviate; and nothing is embedded.
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from schemas.documents import DocumentDeleted
+from streams.parts import Parts
 from tests.chaos.brokers import shared_broker
 from tests.chaos.checker import Evidence, Findings, Rules, check
 from tests.chaos.copying import CopyRun, Plan
+from tests.chaos.replay_index import IndexRun, shuffled
+from tests.chaos.replay_texts import Change, changes, newest
 from tests.chaos.retried import LATER, originals, reset, retry_topics, settled, strew
 from tests.chaos.rows import Row, make_topics, read_topic
 from tests.chaos.scenario import Form, Outcome, Scenario, control_outcome, judged
 from tests.chaos.source import Flow
 
 REPLAYS: Final = 2
+KINDS: Final = ("local", "weaviate")
 AGAIN: Final = Rules(exactly_once=False, order="none")
 
 
@@ -88,23 +94,75 @@ def replayed(form: Form, seed: int, folder: Path, fenced: bool) -> tuple[Finding
     return first, every, figures
 
 
+def indexed(kind: str, form: Form, seed: int, folder: Path, defence: str = "") -> tuple[Findings, dict[str, Any]]:
+    """The ingest journey: what the replays and the old changes in between did to the index."""
+    made, within_s = changes(form.pick(300, 20_000), seed), form.pick(90.0, 600.0)
+    findings = Findings(source=len(made))
+    with IndexRun(folder, kind) as run:
+        run.publish(made)
+        seconds = [run.work(within_s)]
+        first = run.state()
+        judge_first(run, made, findings)
+        for _ in range(REPLAYS):
+            run.reset()
+            seconds.append(run.work(within_s))
+        replayed = run.state()
+        run.publish(shuffled(made, random.Random(seed)))
+        seconds.append(run.work(within_s, defence))
+        last = run.state()
+    for what, state in (("replayed", replayed), ("shuffled", last)):
+        for document in first.differing(state):
+            findings.add("inconsistent", f"{document}: not the same once it was {what}")
+    figures = {
+        "records": len(made),
+        "documents": len(first.documents),
+        "objects": first.objects,
+        "index": f"{first.digest}, replayed {replayed.digest}, shuffled {last.digest}",
+        "embedded": first.embeddings,
+        "embedded again": last.embeddings - first.embeddings,
+        "heads again": last.heads_written - first.heads_written,
+        "seconds": [round(one, 1) for one in seconds],
+    }
+    return findings, figures
+
+
+def judge_first(run: IndexRun, made: Sequence[Change], findings: Findings) -> None:
+    """Whether the first pass came to the newest change of every document at all."""
+    parts = Parts(run.settings)
+    heads = run.heads(parts)
+    parts.close()
+    for document, change in newest(made).items():
+        head = heads.get(document)
+        if head is None or head.version != change.version or head.gone != isinstance(change, DocumentDeleted):
+            findings.add("lost", f"{document}: wanted version {change.version}, its head is {head and head.version}")
+
+
 def run(form: Form, seed: int, folder: Path) -> Outcome:
-    first, every, figures = replayed(form, seed, folder, fenced=True)
+    first, every, figures = replayed(form, seed, folder / "hop", fenced=True)
     outcome = judged(every, **figures)
     outcome.figures["first pass"] = first.line()
     outcome.require(not first.damage, f"first pass: {first.line()}\n{first.examples()}")
     outcome.require(figures["came to the end"], "the group did not come to the end in time")
     outcome.require(figures["event ids beyond one per record"] == 0, "a repeat has another id")
     outcome.require(min(figures["in retry topics"]) > 0, "nothing went through a retry topic")
+    for kind in KINDS:
+        found, seen = indexed(kind, form, seed, folder / kind)
+        outcome.figures[f"{kind} index"] = seen
+        outcome.require(not found.damage, f"{kind} index: {found.line()}\n{found.examples()}")
+        outcome.require(seen["embedded"] > 0 == seen["embedded again"], f"{kind} index: a replay embedded")
     return outcome
 
 
 def control(form: Form, seed: int, folder: Path) -> Outcome:
-    """Without the fence the old records that come last are the state."""
-    _, every, figures = replayed(form, seed + 1, folder, fenced=False)
-    return control_outcome(every, "inconsistent", **figures)
+    """Without the fence the old records that come last are the state, of a hop and of the index."""
+    _, every, figures = replayed(form, seed + 1, folder / "hop", fenced=False)
+    outcome = control_outcome(every, "inconsistent", **figures)
+    found, seen = indexed("local", Form(long=False), seed, folder / "local", defence="version")
+    outcome.figures["local index"] = {**seen, "damage": found.line()}
+    outcome.require(found.count("inconsistent") > 0, "the control found no damage in the index")
+    return outcome
 
 
 T11: Final = Scenario(
-    "T11", "replay", "offsets to 0 twice, old records shuffled through the retry topics", run, control, False
+    "T11", "replay of a hop and of ingest", "offsets to 0 twice, old records shuffled through", run, control, False
 )
