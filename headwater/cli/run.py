@@ -36,14 +36,14 @@ def run(
     Adding a worker is starting one more: give each its own HEADWATER_WORKER__SLOT.
     """
     from headwater.cli.exits import usage
-    from headwater.cli.local import settings_of
     from headwater.cli.logs import configure
+    from headwater.cli.reaching import reach
     from streams.hop import JourneyError
     from streams.selection import select
     from streams.worker import Worker
 
     configure()
-    settings = settings_of(context)
+    settings = reach(context)
     try:
         selected = select(tuple(step for step in steps if step != _BUILDING), sources=sources)
     except JourneyError as error:

@@ -154,15 +154,8 @@ def _sources(settings: Settings) -> Iterator[DatabaseSources]:
 
 def _settings(context: typer.Context, options: ToConnect) -> Settings:
     """The settings, with Connect where the command line, or else the running stack, says that it is."""
-    from headwater.local.spec import Addresses
-    from streams.settings import Sources
-
     settings = reach(context, options)
-    stack = Addresses.read(settings.local.state_folder)
-    url = options.connect
-    if not url and stack is not None and settings.sources.connect == Sources().connect:
-        url = stack.connect_url
-    told = {"connect": url} if url else {}
+    told = {"connect": options.connect} if options.connect else {}
     return settings.model_copy(update={"sources": settings.sources.model_copy(update=told)})
 
 

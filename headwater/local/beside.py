@@ -6,7 +6,7 @@ A new one is one line in `beside`: anything with this surface fits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from headwater.local.child import Child
 from headwater.local.connect import ConnectSpec, KafkaConnect
@@ -16,7 +16,7 @@ from headwater.local.redis_server import RedisServer
 from headwater.local.spec import StackSpec, remembered_ports
 from headwater.local.weaviate import WeaviateServer
 
-__all__ = ["Server", "beside", "client_settings", "is_asked_at_start"]
+__all__ = ["Server", "addresses_beside", "beside", "client_settings", "is_asked_at_start"]
 
 
 class Server(Protocol):
@@ -66,6 +66,21 @@ def beside(spec: StackSpec, bootstrap: Callable[[], str], progress: Progress | N
 def is_asked_at_start(server: Server) -> bool:
     """Whether a worker asks it before it serves: then it has to be there first."""
     return isinstance(server, RedisServer | WeaviateServer)
+
+
+def addresses_beside(servers: Iterable[Server]) -> dict[str, Any]:
+    """Where they are reached, as the stack's folder remembers it; no secret is among it."""
+    found: dict[str, Any] = {}
+    for server in servers:
+        if isinstance(server, RedisServer):
+            found["redis_url"] = server.url
+        if isinstance(server, WeaviateServer):
+            found |= {"weaviate_url": server.url, "weaviate_grpc_port": server.grpc_port}
+        if isinstance(server, PostgresServer):
+            found["postgres_port"] = server.port
+        if isinstance(server, KafkaConnect):
+            found["connect_url"] = server.url
+    return found
 
 
 def client_settings(servers: Iterable[Server]) -> tuple[tuple[str, str], ...]:

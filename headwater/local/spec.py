@@ -58,6 +58,9 @@ class Addresses:
     worker_url: str
     connect_url: str = ""
     postgres_port: int = 0
+    redis_url: str = ""
+    weaviate_url: str = ""
+    weaviate_grpc_port: int = 0
 
     @classmethod
     def read(cls, state_folder: Path) -> Addresses | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from headwater.local.beside import Server, beside, client_settings, is_asked_at_start
+from headwater.local.beside import Server, addresses_beside, beside, client_settings, is_asked_at_start
 from headwater.local.broker import BrokerSpec, KafkaBroker
 from headwater.local.child import write_whole
 from headwater.local.downloads import Progress
@@ -72,10 +72,8 @@ class Stack:
     @property
     def addresses(self) -> Addresses:
         """Where its parts are reached; known once it was up."""
-        ports = {server.name: server.port for server in self.servers}
-        connect = f"http://{HOST}:{ports['connect']}" if "connect" in ports else ""
         own = (self.registry.url, self.gateway.url, self.worker.url)
-        return Addresses(self.broker.bootstrap, *own, connect, ports.get("postgres", 0))
+        return Addresses(self.broker.bootstrap, *own, **addresses_beside(self.servers))
 
     def up(self, wait: bool = True) -> None:
         """Start what does not run, and return when everything can be used, or with `wait=False` when Kafka can.

@@ -16,7 +16,11 @@ from headwater.local.errors import NotReadyError, PortTakenError
 from headwater.local.ports import HOST, choose_port, is_free, is_open
 from headwater.local.weaviate_build import Report, build
 
-__all__ = ["WeaviateServer"]
+__all__ = ["KEY_FILE", "WeaviateServer"]
+
+KEY_FILE: Final = "weaviate.key"
+"""Where its folder keeps what clients must show."""
+
 
 _GRACE_S: Final = 30.0
 _READY_S: Final = 60.0
@@ -75,7 +79,7 @@ class WeaviateServer:
     @property
     def api_key(self) -> str:
         """What clients must show, as the setting `index.api_key` wants it; made at the first question for it."""
-        path = self._folder / "weaviate.key"
+        path = self._folder / KEY_FILE
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,16 @@ import typer
 from headwater.cli.reaching import ToGateway, ToKafka, client_for, codec_for, reach
 from headwater.http_transport import HttpTransport
 from headwater.local.spec import Addresses
-from streams.settings import Gateway, Kafka, Local, Registry, Settings
+from streams.settings import Gateway, Heads, IndexSection, Kafka, Local, Registry, Settings, Sources
 
 STACK = Addresses("stack:1", "http://stack:2", "http://stack:3", "http://stack:4")
+FULL = replace(
+    STACK,
+    connect_url="http://stack:5",
+    redis_url="redis://stack:6/0",
+    weaviate_url="http://stack:7",
+    weaviate_grpc_port=8,
+)
 
 
 def context(settings: Settings) -> Any:
@@ -26,8 +34,16 @@ def context(settings: Settings) -> Any:
 
 @pytest.fixture
 def remembered(tmp_path: Path) -> Path:
-    addresses = {name: getattr(STACK, name) for name in STACK.__dataclass_fields__}
-    (tmp_path / "stack.json").write_text(json.dumps({"addresses": addresses}))
+    (tmp_path / "stack.json").write_text(json.dumps({"addresses": asdict(STACK)}))
+    return tmp_path
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    """The folder of a stack of the full profile."""
+    (tmp_path / "stack.json").write_text(json.dumps({"addresses": asdict(FULL)}))
+    (tmp_path / "weaviate").mkdir()
+    (tmp_path / "weaviate" / "weaviate.key").write_text("only here")
     return tmp_path
 
 
@@ -39,6 +55,38 @@ def test_when_nothing_is_said_then_the_running_stack_is_found(remembered: Path) 
     settings = reach(context(settings_in(remembered)))
     assert (settings.kafka.bootstrap, settings.registry.url) == ("stack:1", "http://stack:2")
     assert settings.claims_folder == remembered / "claims"
+
+
+def test_when_the_full_profile_runs_then_its_stores_and_its_connect_are_found(full: Path) -> None:
+    settings = reach(context(settings_in(full)))
+    assert (settings.index.kind, settings.index.url, settings.index.grpc_port) == ("weaviate", "http://stack:7", 8)
+    assert settings.index.api_key == "only here"
+    assert (settings.heads.kind, settings.heads.url) == ("redis", "redis://stack:6/0")
+    assert settings.sources.connect == "http://stack:5"
+
+
+def test_when_the_embedded_profile_runs_then_its_index_is_the_one_in_its_folder(remembered: Path) -> None:
+    settings = reach(context(settings_in(remembered)))
+    assert (settings.index.kind, settings.index.folder) == ("local", remembered / "index")
+    assert settings.heads.kind == "memory"
+
+
+def test_when_another_kafka_is_meant_then_no_store_of_the_stack_is_taken(full: Path) -> None:
+    settings = reach(context(settings_in(full)), ToKafka(kafka="line:1"))
+    assert (settings.index, settings.heads, settings.sources) == (IndexSection(), Heads(), Sources())
+    assert settings.claims_folder == Settings().claims_folder
+
+
+def test_when_the_settings_say_which_stores_then_the_stack_does_not_count(full: Path) -> None:
+    said = settings_in(
+        full,
+        index=IndexSection(kind="weaviate", url="http://said:7", api_key="said"),
+        heads=Heads(kind="redis", url="redis://said:6/0"),
+        sources=Sources(connect="http://said:5"),
+    )
+    settings = reach(context(said))
+    assert (settings.index.url, settings.index.api_key) == ("http://said:7", "said")
+    assert (settings.heads.url, settings.sources.connect) == ("redis://said:6/0", "http://said:5")
 
 
 def test_when_settings_say_where_then_the_stack_does_not_count(remembered: Path) -> None:
