@@ -96,11 +96,17 @@ class LocalIndex:
     def search_text(self, tenant: str, text: str, limit: int, access: frozenset[str]) -> list[Candidate]:
         """The best objects by BM25 over title, headings and text; any text is only words."""
         self._require_open()
-        if limit <= 0 or self._shelves.shelf(tenant) is None:
+        shelf = self._shelves.shelf(tenant)
+        if limit <= 0 or shelf is None:
             return []
-        hits = self._keywords.search(tenant, text, limit, access)
-        found = ((self._shelves.written_by(seq), score) for seq, score in hits)
-        return [Candidate(entry.object, score) for entry, score in found if entry is not None][:limit]
+        # Of a tenant that has most of the objects, the best of all hold as many as are wanted, unless few are readable.
+        if 2 * len(shelf) >= len(self._shelves):
+            asked = 2 * limit
+            hits = self._keywords.best_of_all(text, asked)
+            found = [one for one in self._candidates(hits) if _may_read(one.object, tenant, access)]
+            if len(found) >= limit or len(hits) < asked:
+                return found[:limit]
+        return self._candidates(self._keywords.search(tenant, text, limit, access))[:limit]
 
     def search_vector(self, tenant: str, vector: Vectors, limit: int, access: frozenset[str]) -> list[Candidate]:
         """The nearest objects by inner product, exactly."""
@@ -111,6 +117,10 @@ class LocalIndex:
         if vector.shape != (self._shelves.dimension,):
             raise ValueError(f"wanted a vector of dimension {self._shelves.dimension}, got one of shape {vector.shape}")
         return shelf.search(vector, limit, access)
+
+    def _candidates(self, hits: Sequence[tuple[int, float]]) -> list[Candidate]:
+        found = ((self._shelves.written_by(seq), score) for seq, score in hits)
+        return [Candidate(entry.object, score) for entry, score in found if entry is not None]
 
     def set_access(self, tenant: str, object_ids: Iterable[str], access: tuple[str, ...]) -> None:
         """Patches the filter hint; no vector is touched, an unknown id is no error."""
@@ -222,6 +232,10 @@ class LocalIndex:
     def _require_open(self) -> None:
         if self._closed:
             raise IndexUnavailableError(f"wanted the index in {str(self._folder)!r}, but it was closed; open it again")
+
+
+def _may_read(found: IndexObject, tenant: str, access: frozenset[str]) -> bool:
+    return found.tenant == tenant and not access.isdisjoint(found.access)
 
 
 def locked(folder: Path) -> int:

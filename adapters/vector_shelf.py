@@ -1,13 +1,17 @@
-"""One tenant's objects and vectors in memory: exact search by one matrix product, cost proportional to the tenant."""
+"""One tenant's objects and vectors in memory, compared exactly: all of them or, where they are many, those that a first
+look in one byte per dimension leaves (`coarse_scores.py`).
+"""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from adapters.coarse_scores import CoarseScores, is_there
 from processors.ports import Candidate, IndexObject, Vectors
 
 __all__ = ["Entry", "VectorShelf"]
@@ -18,6 +22,12 @@ _COMPACT_FROM: Final = 256
 # Sets of principals whose decision is remembered; more means many different askers, and deciding is cheap.
 _MAX_DECIDED: Final = 256
 _DEAD: Final = 0
+# From this capacity on a first look pays: below, the exact product takes less than a millisecond.
+_COARSE_FROM: Final = 8_192
+# Rows that wait for their bytes; more are not left to the next search.
+_MAX_STALE: Final = 2_048
+# How many of the first look are compared exactly, per candidate that is wanted and at least.
+_WIDER, _LEAST_WIDE = 4, 256
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,23 @@ class _Rows:
     matrix: Vectors
     readers: npt.NDArray[np.int32]
     entries: list[Entry | None] = field(default_factory=list)
+    coarse: CoarseScores | None = None
+    stale: set[int] = field(default_factory=set)
+    _freshening: threading.Lock = field(default_factory=threading.Lock)
+
+    def freshened(self) -> CoarseScores | None:
+        """The first look, once it holds every row that was written before; None where there is none."""
+        coarse = self.coarse
+        if coarse is None:
+            return None
+        # Whoever comes while another is at it waits: what he looks for may be among those rows.
+        with self._freshening:
+            if self.stale:
+                rows = sorted(self.stale)
+                # Taken out first: a row that is written meanwhile is stale again.
+                self.stale.difference_update(rows)
+                coarse.take(np.array(rows, np.intp), self.matrix[rows])
+        return coarse
 
 
 class VectorShelf:
@@ -78,6 +105,10 @@ class VectorShelf:
         rows = self._rows
         entry = Entry(replace(found, vector=b""), seq, row, rows.matrix[row])
         rows.matrix[row] = vector
+        if rows.coarse is not None:
+            rows.stale.add(row)
+            if len(rows.stale) > _MAX_STALE:
+                rows.freshened()
         rows.readers[row] = self._reader_number(found.access)
         if held:
             rows.entries[row] = entry
@@ -114,10 +145,10 @@ class VectorShelf:
         if count == 0 or limit <= 0:
             return []
         readers = rows.readers[:count].copy()
-        scores = rows.matrix[:count] @ vector
-        scores[~self._allowed(access)[readers]] = -np.inf
-        best = _largest(scores, min(limit, count))
-        found = ((rows.entries[row], float(scores[row])) for row in best if np.isfinite(scores[row]))
+        hidden = ~self._allowed(access)[readers]
+        some, scores = _scored(rows, vector, hidden, limit)
+        best = _largest(scores, min(limit, len(scores)))
+        found = ((rows.entries[some[n]], float(scores[n])) for n in best if np.isfinite(scores[n]))
         return [Candidate(entry.object, score) for entry, score in found if entry is not None]
 
     def entries(self) -> list[Entry]:
@@ -137,12 +168,17 @@ class VectorShelf:
         kept = [entry.row for entry in living]
         new.matrix[: len(kept)] = old.matrix[kept]
         new.readers[: len(kept)] = old.readers[kept]
+        if new.coarse is not None:
+            new.coarse.take(np.arange(len(kept)), new.matrix[: len(kept)])
         new.entries = [replace(entry, row=row, vector=new.matrix[row]) for row, entry in enumerate(living)]
         self._entries = {entry.object.object_id: entry for entry in new.entries if entry is not None}
         self._rows = new
 
     def _empty(self, capacity: int) -> _Rows:
-        return _Rows(np.zeros((capacity, self._dimension), np.float32), np.zeros(capacity, np.int32))
+        rows = _Rows(np.zeros((capacity, self._dimension), np.float32), np.zeros(capacity, np.int32))
+        if capacity >= _COARSE_FROM and is_there():
+            rows.coarse = CoarseScores(capacity, self._dimension)
+        return rows
 
     def _reader_number(self, access: tuple[str, ...]) -> int:
         return self._readers.setdefault(access, len(self._readers) + 1)
@@ -157,6 +193,24 @@ class VectorShelf:
                 self._decided.clear()
             self._decided[access] = decided
         return decided
+
+
+def _scored(
+    rows: _Rows, vector: Vectors, hidden: npt.NDArray[np.bool_], limit: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Rows and their inner products, -inf for hidden ones: all rows, or those that a first look leaves."""
+    count, wide = len(hidden), max(_WIDER * limit, _LEAST_WIDE)
+    coarse = rows.freshened() if wide < count else None
+    if coarse is None:
+        scores = rows.matrix[:count] @ vector
+        scores[hidden] = -np.inf
+        return np.arange(count), scores
+    first = coarse.of(vector, count)
+    first[hidden] = -np.inf
+    some = np.argpartition(first, count - wide)[count - wide :]
+    scores = rows.matrix[some] @ vector
+    scores[hidden[some]] = -np.inf
+    return some, scores
 
 
 def _largest(scores: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
