@@ -15,7 +15,7 @@ from topics.ingest import INDEX_GENERATION
 
 __all__ = ["enter_generations", "without_own"]
 
-_WRITES_OWN: Final = frozenset({"chunk", "embed", "index", "settle", "survey", "erase"})
+_WRITES_OWN: Final = frozenset({"chunk", "embed", "index", "settle"})
 
 
 def enter_generations(parts: Parts, *, writes: bool) -> Generations:

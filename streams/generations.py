@@ -79,6 +79,7 @@ class Generations:
         self._changed = threading.Condition(threading.RLock())
         self._opening = threading.Lock()
         self._version = 0
+        self._looked = False
 
     @property
     def own_lives(self) -> bool:
@@ -130,6 +131,27 @@ class Generations:
             self._version += held.users == 0 and not self._lives(held.generation)
             self._changed.notify_all()
 
+    @contextmanager
+    def at_hand(self) -> Iterator[list[Held]]:
+        """All that are open here and not retired, by name, kept open inside. Raises GenerationClosedError before every
+        one was tried: what is left out then is out of reach, not late."""
+        with self._changed:
+            if not self._looked:
+                raise GenerationClosedError("wanted every index generation, not all were opened yet; try again shortly")
+            held = [one for name, one in sorted(self._held.items()) if not self.table.retired(name)]
+            for one in held:
+                one.users += 1
+        try:
+            yield held
+        finally:
+            for one in held:
+                self.release(one)
+
+    def unreached(self) -> tuple[str, ...]:
+        """Those that live and are not open here: another process holds them, or as many as may be are open."""
+        with self._changed:
+            return tuple(sorted(self.table.living().keys() - self._held.keys()))
+
     def living(self) -> dict[str, GenerationRegistered]:
         """The generations that are not retired."""
         with self._changed:
@@ -141,8 +163,11 @@ class Generations:
 
     def reconcile(self) -> None:
         """Opens what the log says is alive, what serves first; closes what was retired. Raises what opening raises."""
-        self.open()
-        self._open_those(lambda _: True)
+        try:
+            self.open()
+            self._open_those(lambda _: True)
+        finally:
+            self._looked = True
         for held in self._leaving():
             held.ports.close()
             _LOG.info("generation.closed", generation=held.generation)

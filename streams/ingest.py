@@ -75,9 +75,9 @@ INGEST: Final = Journey(
             waits_for=("heads", "duplicates"),
         ),
         # what there is of a document to be erased, before anything is removed; its delete goes the way of every change
-        Hop((ERASURE_REQUESTED,), survey, (DOCUMENT_CHANGED, ERASURE_PLANNED), limits=FEW, waits_for=("heads",)),
+        Hop((ERASURE_REQUESTED,), survey, (DOCUMENT_CHANGED, ERASURE_PLANNED), limits=FEW, waits_for=("serving",)),
         # every store emptied and read back, then the receipt
-        Hop((ERASURE_PLANNED,), erase, (DOCUMENT_ERASED, ERASURE_REQUESTED), limits=FEW, waits_for=("heads",)),
+        Hop((ERASURE_PLANNED,), erase, (DOCUMENT_ERASED, ERASURE_REQUESTED), limits=FEW, waits_for=("serving",)),
     ],
     # One transaction instead of five between a change and its head; every topic between them is written all the same.
     fused=[("parse", "redact", "chunk", "embed", "index")],

@@ -11,7 +11,6 @@ from functools import cached_property
 from importlib import metadata
 from typing import Any
 
-from adapters.erasables import IndexObjects
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
@@ -49,6 +48,7 @@ from streams.follow import Follower
 from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
 from streams.keyed_log import KeyedLog
+from streams.living import LivingHeads, LivingStores
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
@@ -258,16 +258,20 @@ class Parts:
     def _keyed_log(self) -> KeyedLog:
         return KeyedLog(self.settings.kafka, self.codec, self.port("clock"))
 
-    def _erasables(self) -> tuple[Erasable, ...]:
-        """What forgets a document, in the order in which it does; a store that may hold something of one joins here."""
+    def _lives(self) -> LivingHeads:
+        return LivingHeads(self.port("serving"))
+
+    def _erasables(self) -> LivingStores:
+        """What forgets a document, in the order in which it does: the index of every generation, then what they share.
+        A store that may hold something of a document joins here."""
         log = self.port("keyed_log")
-        return (
-            IndexObjects(self.port("generation"), self.port("store")),
+        shared: tuple[Erasable, ...] = (
             ClaimBodies(log, self.port("claims")),
             Embeddings(log, self.port("embedding_cache")),
             *(TopicRecords(topic, log) for topic in BURIED),
             DeadLetters(log),
         )
+        return LivingStores(self.port("serving"), shared)
 
     def _erasure_log(self) -> ClusterErasureLog:
         return ClusterErasureLog(self.settings, self.port("keyed_log"), self.port("clock"))

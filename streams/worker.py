@@ -36,7 +36,7 @@ from streams.sources import with_sources
 _LOG = structlog.get_logger(__name__)
 
 # They belong to one generation, and which there are is not known before the log was asked.
-_AFTER_THE_LOG: Final = frozenset({"store", "heads", "serving", "erasables"})
+_AFTER_THE_LOG: Final = frozenset({"store", "heads", "serving", "erasables", "lives"})
 
 
 class Worker:

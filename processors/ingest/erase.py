@@ -1,7 +1,8 @@
 """Erase: everything of a document leaves every store, is looked for again, and the receipt says what was found.
 
 The way of a plan (`erase`):
-1. Wait until the delete that came with the plan is a head: nothing older can come back from then on.
+1. Wait until the delete that came with the plan is a head, in every generation: nothing older can come back from
+   then on.
 2. Remove from every store what was planned and what is there now; where a newer life of the document has begun, what
    belongs to it stays.
 3. Read every store again.
@@ -15,9 +16,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from processors.contract import Reject, Stop
-from processors.ingest.erasing import Erasable, ErasureLog, LogForgets
-from processors.ports import Heads
+from processors.ingest.erasing import Erasable, ErasureLog, Lives, LogForgets
 from schemas.documents import DocumentErased, DocumentHead, ErasurePlanned, ErasureRequested, StoreErasure
 from schemas.envelope import Event, Micros
 
@@ -30,23 +32,23 @@ _LOOK_AGAIN_S: Final = 0.2
 
 
 def erase(
-    plans: Sequence[ErasurePlanned], erasables: Sequence[Erasable], erasure_log: ErasureLog, heads: Heads
+    plans: Sequence[ErasurePlanned], erasables: Iterable[Erasable], erasure_log: ErasureLog, lives: Lives
 ) -> list[list[Event] | Reject]:
     """One DocumentErased per plan; or the request again, where a newer change of the source outran its delete.
 
     Raises Stop while a delete is on its way.
     """
-    return [[_erased(plan, erasables, erasure_log, heads)] for plan in plans]
+    return [[_erased(plan, erasables, erasure_log, lives)] for plan in plans]
 
 
 def _erased(
-    plan: ErasurePlanned, erasables: Sequence[Erasable], erasure_log: ErasureLog, heads: Heads
+    plan: ErasurePlanned, erasables: Iterable[Erasable], erasure_log: ErasureLog, lives: Lives
 ) -> DocumentErased | ErasureRequested:
     # 1. The delete is a head.
-    head = heads.get(plan.tenant, plan.document)
-    if plan.deleted and _is_outrun(plan, head, erasure_log):
+    heads = lives.heads(plan.tenant, plan.document)
+    if plan.deleted and any(_is_outrun(plan, head, erasure_log) for head in heads):
         return ErasureRequested(tenant=plan.tenant, document=plan.document, reason=plan.reason, request=plan.request)
-    life = head if head and not head.gone else None
+    life = _life(heads)
     planned = {store.store: frozenset(store.things) for store in plan.stores}
     stays = frozenset(chunk.object_id for chunk in life.chunks) if life else frozenset[str]()
     # 2. Remove.
@@ -71,7 +73,22 @@ def _erased(
         forgotten_by=_forgotten_by(forgets),
         request=plan.request,
         reason=plan.reason,
-        note="; ".join(_notes(plan, stores, life) + _bounds(forgets, erasure_log.answers_forget())),
+        note="; ".join(_notes(plan, stores, life) + _elsewhere(lives) + _bounds(forgets, erasure_log.answers_forget())),
+    )
+
+
+def _life(heads: Iterable[DocumentHead | None]) -> DocumentHead | None:
+    """The life that began after the delete, with what any generation lists of it; None where there is none."""
+    alive = [head for head in heads if head is not None and not head.gone]
+    if not alive:
+        return None
+    return msgspec.structs.replace(alive[0], chunks=tuple(chunk for head in alive for chunk in head.chunks))
+
+
+def _elsewhere(lives: Lives) -> list[str]:
+    names = ", ".join(lives.unreached)
+    return (
+        [f"not open where it was erased, each forgets it by its own worker: index generation {names}"] if names else []
     )
 
 

@@ -5,13 +5,14 @@ A store that is to forget documents implements `Erasable` and joins the list in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.documents import DocumentHead
 from schemas.envelope import Micros, Version
 
-__all__ = ["Erasable", "ErasureLog", "LogForgets", "Standing"]
+__all__ = ["Erasable", "ErasureLog", "Lives", "LogForgets", "Standing"]
 
 
 class Erasable(Protocol):
@@ -47,6 +48,19 @@ class LogForgets:
     topic: str
     by: Micros | None
     setting: str = ""
+
+
+class Lives(Protocol):
+    """A document in every index generation that is not retired.
+
+    `heads` has one entry per generation that this process holds open, None where it never heard of the document, and
+    raises the adapter's UnavailableError before all of them were tried. `unreached` names those that are not open here.
+    """
+
+    def heads(self, tenant: str, document: str) -> Sequence[DocumentHead | None]: ...
+
+    @property
+    def unreached(self) -> tuple[str, ...]: ...
 
 
 class ErasureLog(Protocol):

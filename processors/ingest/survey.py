@@ -6,12 +6,11 @@ stands in a log, a crash in the middle of the removal changes nothing on the rec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from processors.contract import Reject
-from processors.ingest.erasing import Erasable, ErasureLog
+from processors.ingest.erasing import Erasable, ErasureLog, Lives
 from processors.ingest.heads import NO_VERSION
-from processors.ports import Heads
 from schemas.documents import DocumentDeleted, ErasurePlanned, ErasureRequested, StorePlan
 from schemas.envelope import Event, Version
 
@@ -19,26 +18,27 @@ __all__ = ["survey"]
 
 
 def survey(
-    requests: Sequence[ErasureRequested], erasables: Sequence[Erasable], erasure_log: ErasureLog, heads: Heads
+    requests: Sequence[ErasureRequested], erasables: Iterable[Erasable], erasure_log: ErasureLog, lives: Lives
 ) -> list[list[Event] | Reject]:
     """A delete and a plan for every request; a plan alone where nothing of the document is known.
 
     A document whose versions are positions of a source gets a delete one step behind the newest of them; any other
     takes the offset of the delete itself.
     """
-    return [_surveyed(request, erasables, erasure_log, heads) for request in requests]
+    return [_surveyed(request, erasables, erasure_log, lives) for request in requests]
 
 
 def _surveyed(
-    request: ErasureRequested, erasables: Sequence[Erasable], erasure_log: ErasureLog, heads: Heads
+    request: ErasureRequested, erasables: Iterable[Erasable], erasure_log: ErasureLog, lives: Lives
 ) -> list[Event]:
     tenant, document = request.tenant, request.document
     stores = tuple(
         StorePlan(store=store.name, things=tuple(sorted(store.held(tenant, document, None)))) for store in erasables
     )
-    standing, head = erasure_log.standing(tenant, document), heads.get(tenant, document)
-    newest = max(standing.newest or NO_VERSION, head.version if head else NO_VERSION)
-    deleted = standing.alive or bool(head and not head.gone)
+    standing = erasure_log.standing(tenant, document)
+    heads = [head for head in lives.heads(tenant, document) if head is not None]
+    newest = max((standing.newest or NO_VERSION, *(head.version for head in heads)))
+    deleted = standing.alive or any(not head.gone for head in heads)
     plan = ErasurePlanned(
         tenant=tenant,
         document=document,

@@ -10,7 +10,7 @@ from adapters.host import SystemClock
 from adapters.judges import OverlapJudge
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
-from adapters.one_serving import OneGeneration, OneServing
+from adapters.one_serving import OneGeneration, OneLife, OneServing
 from adapters.parsers import InProcessParser
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds
@@ -90,7 +90,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
     }
     ports |= chosen
     served = OneGeneration("g1", ports["embedder"], ports["store"], ports["heads"])
-    return {"serving": OneServing(served), **ports}
+    return {"serving": OneServing(served), "lives": OneLife(ports["heads"]), **ports}
 
 
 def driver(ports: Mapping[str, Any]) -> Driver:

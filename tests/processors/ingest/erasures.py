@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.errors import IndexUnavailableError
 from adapters.heads_view import MemoryHeads
@@ -49,6 +51,22 @@ class Log:
 
     def answers_forget(self) -> list[LogForgets]:
         return []
+
+
+@dataclass(frozen=True)
+class Lived:
+    """Views of several generations, as an erasure asks them."""
+
+    views: tuple[MemoryHeads, ...]
+    unreached: tuple[str, ...] = ()
+
+    def heads(self, tenant: str, document: str) -> Sequence[DocumentHead | None]:
+        return [one.get(tenant, document) for one in self.views]
+
+
+def lives(heads: Any) -> Lived:
+    """One view, or several as they are."""
+    return heads if isinstance(heads, Lived) else Lived((heads,))
 
 
 def head(version: Version, *, gone: bool = False, chunks: tuple[str, ...] = ()) -> DocumentHead:

@@ -12,11 +12,11 @@ from processors.ingest.erasing import LogForgets, Standing
 from schemas.documents import DocumentErased, ErasurePlanned, ErasureRequested
 from schemas.envelope import Event
 from tests.processors.ingest.builders import DOCUMENT, TENANT, Line, at, redacted
-from tests.processors.ingest.erasures import FORGOTTEN, Log, Shelf, head, plan, view
+from tests.processors.ingest.erasures import FORGOTTEN, Lived, Log, Shelf, head, lives, plan, view
 
 
 def erased(given: ErasurePlanned, log: Log, heads: object, *shelves: object) -> Event:
-    (out,) = erase([given], shelves, log, heads)  # type: ignore[arg-type]
+    (out,) = erase([given], shelves, log, lives(heads))  # type: ignore[arg-type]
     assert not isinstance(out, Reject)
     (event,) = out
     return event
@@ -54,6 +54,26 @@ def test_when_the_delete_is_on_its_way_then_it_waits_and_removes_nothing(heads: 
     with pytest.raises(Stop):
         erased(plan(at(5), index=("a",)), Log(), heads, index)
     assert index.things == {"a"}
+
+
+def test_when_one_generation_has_not_heard_of_the_delete_then_it_waits_and_removes_nothing() -> None:
+    index = Shelf("index g1", {"a"})
+    for late in (view(), view(head(at(5), chunks=("b",)))):
+        with pytest.raises(Stop):
+            erased(plan(at(5), index=("a",)), Log(), Lived((GONE, late)), index)
+    assert index.things == {"a"}
+
+
+def test_when_a_new_life_began_in_each_generation_then_the_objects_of_all_of_them_stay() -> None:
+    one, other = Shelf("index g1", {"a", "new"}), Shelf("index g2", {"b", "newer"})
+    alive = Lived((view(head(at(8), chunks=("new",))), view(head(at(8), chunks=("newer",)))))
+    receipt(plan(at(5)), Log(Standing(at(8), True, at(6))), alive, one, other)
+    assert (one.things, other.things) == ({"new"}, {"newer"})
+
+
+def test_when_a_generation_is_out_of_reach_then_the_receipt_says_so() -> None:
+    told = receipt(plan(at(5), index=("a",)), Log(), Lived((GONE,), unreached=("g7",)), Shelf("index", {"a"}))
+    assert told.note == "not open where it was erased, each forgets it by its own worker: index generation g7"
 
 
 def test_when_a_store_is_away_then_there_is_no_half_receipt() -> None:

@@ -11,13 +11,20 @@ from processors.ingest.survey import survey
 from schemas.documents import DocumentDeleted, ErasurePlanned
 from schemas.envelope import Event, Version
 from tests.processors.ingest.builders import DOCUMENT, TENANT, at
-from tests.processors.ingest.erasures import Log, Shelf, head, request, view
+from tests.processors.ingest.erasures import Lived, Log, Shelf, head, lives, request, view
 
 
 def surveyed(log: Log, *shelves: Shelf, heads: object = None) -> list[Event]:
-    (out,) = survey([request()], shelves, log, heads or view())  # type: ignore[arg-type]
+    (out,) = survey([request()], shelves, log, lives(heads or view()))
     assert not isinstance(out, Reject)
     return out
+
+
+def test_when_only_another_generation_knows_it_then_it_is_deleted_all_the_same() -> None:
+    known = Lived((view(), view(head(at(4), chunks=("a",)))))
+    delete, plan = surveyed(Log(), heads=known)
+    assert isinstance(delete, DocumentDeleted) and isinstance(plan, ErasurePlanned)
+    assert (plan.deleted, plan.after) == (True, at(4))
 
 
 def test_when_a_document_is_known_then_its_delete_and_its_inventory_go_out_together() -> None:
