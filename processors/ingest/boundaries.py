@@ -74,7 +74,7 @@ class StructureSplitter:
     the chunk, so that `max_tokens` holds, and `start` is where it begins.
     """
 
-    strategy: ClassVar[str] = "structure/2"
+    strategy: ClassVar[str] = "structure/3"
 
     max_tokens: int
     target_tokens: int

@@ -57,7 +57,7 @@ class CodeSplitter(StructureSplitter):
     symbols around all of it, so `Pump.start` is found by its name.
     """
 
-    strategy: ClassVar[str] = "code/1"
+    strategy: ClassVar[str] = "code/2"
 
     syntax: Syntax
     language: str

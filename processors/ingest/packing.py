@@ -2,8 +2,10 @@
 
 A chunk begins where its own text says so, not where the one before ends (`docs/adr/0004-chunk-boundaries.md`):
 1. A mark is an anchor if its hash is small for its size, or if a heading stands there. Anchors cut, outside blocks.
-2. A stretch between anchors that is too small gives up the lower of its two anchors, and joins its neighbour.
-3. A stretch that is too long is cut at its highest mark, of those that leave two short parts where there are any.
+2. A stretch between anchors that is too small gives up the anchor that it begins with, and joins what stands before;
+   where a lower one ends it, it gives up that one, and joins what follows.
+3. A stretch that is too long is cut at its highest mark: where a block begins if there is any, else within a block, and
+   there at one that leaves two short parts.
 """
 
 from __future__ import annotations
@@ -88,12 +90,17 @@ class _Stretches:
         """1 and 2: the anchors that stay, with both ends."""
         last = len(self._keys)
         anchors = [0, *(at for at in range(1, last) if self._keys[at][0]), last]
-        given_up = set()
-        for start, end in pairwise(anchors):
-            inner = [at for at in (start, end) if 0 < at < last]
-            if inner and self._size(start, end) < self._bounds.least:
-                given_up.add(min(inner, key=self._keys.__getitem__))
+        small = [(start, end) for start, end in pairwise(anchors) if self._size(start, end) < self._bounds.least]
+        given_up = {end if self._keeps(start, end) else start for start, end in small} - {0, last}
         return [at for at in anchors if at not in given_up]
+
+    def _keeps(self, start: int, end: int) -> bool:
+        """Whether the anchor at the start of a small stretch stands higher than the one at its end. Of equals the one
+        at the end stays: what begins there is not small, whatever is put between them."""
+        return start == 0 or (end < len(self._keys) and self._rank(start) > self._rank(end))
+
+    def _rank(self, at: int) -> int:
+        return self._keys[at][1]
 
     def short_parts(self, start: int, end: int) -> Iterator[Range]:
         """3: parts that fit. A thing that is too long by itself stands alone."""
@@ -108,7 +115,8 @@ class _Stretches:
 
     def _best_cut(self, start: int, end: int) -> int:
         most, middle = self._bounds.most, (self._before[start] + self._before[end]) / 2
-        inside = range(start + 1, end)
+        # A block that is too long keeps its own cuts, whatever stands beside it.
+        inside = [at for at in range(start + 1, end) if self._rank(at) >= 0] or range(start + 1, end)
         both_fit = [at for at in inside if self._size(start, at) <= most and self._size(at, end) <= most]
         # Equal texts have equal keys; the one nearest the middle keeps the parts even.
         return max(both_fit or inside, key=lambda at: (self._keys[at], -abs(self._before[at] - middle)))

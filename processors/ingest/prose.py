@@ -36,7 +36,7 @@ class RecursiveSplitter(StructureSplitter):
     ['a b', 'c d', 'e f g h']
     """
 
-    strategy: ClassVar[str] = "recursive/1"
+    strategy: ClassVar[str] = "recursive/2"
 
     separators: tuple[str, ...] = SEPARATORS
 
@@ -94,7 +94,7 @@ class SentenceSplitter(StructureSplitter):
     Use it where answers are one sentence long: policies, question-and-answer pages, release notes.
     """
 
-    strategy: ClassVar[str] = "sentence/1"
+    strategy: ClassVar[str] = "sentence/2"
 
     sentences: int = 6
 
@@ -138,7 +138,7 @@ class ParentSplitter:
                 f"wanted parents of at least the {self.children.max_tokens} tokens of a child, "
                 f"got {self.parent_tokens}; raise chunking.parent_tokens"
             )
-        words = f"parent/1/parent={self.parent_tokens}/{self.children.fingerprint}"
+        words = f"parent/2/parent={self.parent_tokens}/{self.children.fingerprint}"
         object.__setattr__(self, "fingerprint", words)
 
     def splitter_for(self, media_type: str, blocks: Sequence[Any]) -> ParentSplitter:  # noqa: ARG002  # the port's

@@ -56,7 +56,7 @@ class SemanticSplitter(StructureSplitter):
     the chunks cost, as `probed` counts.
     """
 
-    strategy: ClassVar[str] = "semantic/1"
+    strategy: ClassVar[str] = "semantic/2"
 
     embed: Callable[[Sequence[str]], Vectors]
     embedded_by: str

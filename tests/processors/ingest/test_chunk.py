@@ -136,7 +136,7 @@ def test_when_a_document_is_one_passage_that_fits_then_it_is_one_chunk(size: int
 def test_when_paragraphs_are_small_then_they_share_chunks_of_a_good_size() -> None:
     sizes = [found.tokens for found in cut(paragraphs_of(document(3, 10)))]
     assert 60 <= sum(sizes) / len(sizes) <= 120
-    assert sum(size < 20 for size in sizes) <= 0.03 * len(sizes)
+    assert sum(size < 20 for size in sizes) <= 0.04 * len(sizes)
 
 
 def test_when_a_heading_stands_above_a_passage_then_they_travel_together() -> None:
