@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from adapters.errors import ClaimMissingError
+from adapters.hashing_embedder import HashingEmbedder
 from adapters.judges import OverlapJudge
 from processors.answer.words import stem
 from processors.ports import Candidate, IndexObject, Vectors
@@ -35,57 +36,8 @@ __all__ = [
 ]
 
 _WORD: Final = re.compile(r"\w+")
-# Words of up to three letters are mostly grammar; they tell a little, not as much as a name.
-_SHORT: Final = 3
-_SHORT_WEIGHT: Final = 0.25
 # Some day in October 2025; what matters is that it is not 0, which means that no time was given.
 _START: Final = Micros(1_760_000_000_000_000)
-
-
-class HashingEmbedder:
-    """The Embedder port by hashing word stems: texts that share words are near. For tests, never a silent default.
-
-    >>> near, far = HashingEmbedder().embed(["a red valve", "red valves"]), HashingEmbedder().embed(["snow"])
-    >>> bool(near[0] @ near[1] > near[0] @ far[0])
-    True
-    """
-
-    def __init__(self, dimension: int = 384) -> None:
-        self._dimension = dimension
-        self._place = lru_cache(maxsize=100_000)(self._placed)
-
-    @property
-    def model(self) -> str:
-        return f"hashing-{self._dimension}"
-
-    @property
-    def dimension(self) -> int:
-        return self._dimension
-
-    def count(self, text: str) -> int:
-        """Words, and marks one by one, as a model's tokens are about as many."""
-        return len(_WORD.findall(text))
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """One unit vector per text; a text without a word points along the first axis."""
-        vectors = np.zeros((len(texts), self._dimension), np.float32)
-        for row, text in enumerate(texts):
-            placed = [place for word in _WORD.findall(text.lower()) for place in self._place(word)]
-            if placed:
-                places, weights = zip(*placed, strict=True)
-                vectors[row] = np.bincount(places, weights, self._dimension)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors[lengths[:, 0] == 0, 0] = 1.0
-        lengths[lengths == 0] = 1.0
-        unit: Vectors = vectors / lengths
-        return unit
-
-    def _placed(self, word: str) -> list[tuple[int, float]]:
-        """Two signed places per word: where one is shared by chance, the other still tells the words apart."""
-        digest = hashlib.blake2b(stem(word).encode(errors="replace"), digest_size=16).digest()
-        weight = _SHORT_WEIGHT if len(word) <= _SHORT else 1.0
-        numbers = (int.from_bytes(digest[:8]), int.from_bytes(digest[8:]))
-        return [(number % self._dimension, weight if number >> 63 else -weight) for number in numbers]
 
 
 class MemoryIndex:

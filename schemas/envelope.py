@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Final, NewType
 
@@ -15,6 +16,9 @@ SCHEMA_VERSION: Final = 1
 
 EVENT_NAMESPACE: Final = uuid.UUID("8f1a2c0e-3b74-5d1e-9c55-6a1f0d2b7e90")
 """Root of the ids of derived events (RFC 9562, UUIDv5)."""
+
+_NAMESPACE_BYTES: Final = EVENT_NAMESPACE.bytes
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,4 +61,15 @@ def derived_id(cause: str, step: str, ordinal: int) -> str:
     >>> derived_id("a", "chunk", 0) == derived_id("a", "chunk", 0)
     True
     """
-    return str(uuid.uuid5(EVENT_NAMESPACE, f"{cause}/{step}/{ordinal}"))
+    return named_id(f"{cause}/{step}/{ordinal}")
+
+
+def named_id(name: str) -> str:
+    """The id of a name (UUIDv5 under EVENT_NAMESPACE). Use it where it is asked for every event.
+
+    >>> named_id("a/chunk/0") == str(uuid.uuid5(EVENT_NAMESPACE, "a/chunk/0"))
+    True
+    """
+    # The library's own goes through a 128-bit number and takes three times as long.
+    told = hashlib.sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).hexdigest()
+    return f"{told[:8]}-{told[8:12]}-5{told[13:16]}-{_VARIANT[told[16]]}{told[17:20]}-{told[20:32]}"

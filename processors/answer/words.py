@@ -39,6 +39,7 @@ _SUFFIXES: Final = (
     ("tions", "t"), ("sion", "s"), ("sions", "s"), ("ity", ""), ("ings", ""), ("ing", ""), ("ies", "y"), ("ied", "y"),
     ("ally", "al"), ("ers", ""), ("ors", ""), ("er", ""), ("or", ""), ("ed", ""), ("es", ""), ("ly", ""), ("s", ""),
 )  # fmt: skip
+_ENDINGS: Final = tuple(suffix for suffix, _ in _SUFFIXES)
 
 # Forms that no ending explains; both sides meet in the stem on the right.
 _IRREGULAR: Final = dict(
@@ -80,10 +81,12 @@ def stem(word: str) -> str:
         return _settled(_IRREGULAR[word])
     if len(word) < 4 or not word.isalpha() or word.endswith(("ss", "us", "is")):
         return _settled(word)
-    for suffix, replacement in _SUFFIXES:
+    for suffix, replacement in _SUFFIXES if word.endswith(_ENDINGS) else ():
+        if not word.endswith(suffix):
+            continue
         rest = word[: -len(suffix)]
         least = 4 if suffix in ("er", "or", "ers", "ors") else 3  # So that `water` does not become `wat`.
-        if word.endswith(suffix) and len(rest) >= least and _VOWEL.search(rest):
+        if len(rest) >= least and _VOWEL.search(rest):
             return _settled(rest + replacement)
     return _settled(word)
 

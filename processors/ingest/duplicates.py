@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["content_words", "shingles", "words_hash"]
+__all__ = ["bare_words", "content_words", "shingles", "words_hash"]
 
 _WORD: Final = re.compile(r"\w+")
+_MARKS_AS_SPACES: Final = {code: " " for code in range(128) if not _WORD.match(chr(code))}
 # Runs of five words: by chance two texts share few, and a corrected word spoils only five of them.
 _RUN: Final = 5
 _FACTORS: Final = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], dtype=np.uint64)
@@ -26,7 +27,17 @@ def content_words(text: str) -> list[str]:
     >>> content_words("The  Pump — is ON.")
     ['the', 'pump', 'is', 'on']
     """
-    return _WORD.findall(text.lower())
+    return bare_words(text.lower())
+
+
+def bare_words(text: str) -> list[str]:
+    r"""Every run of word characters (`\w`), as it is written.
+
+    >>> bare_words("The pump_2 — is ON.")
+    ['The', 'pump_2', 'is', 'ON']
+    """
+    # Half the time of the expression, and most texts are mostly ASCII.
+    return text.translate(_MARKS_AS_SPACES).split() if text.isascii() else _WORD.findall(text)
 
 
 def words_hash(words: list[str]) -> str:

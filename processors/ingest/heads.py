@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from typing import Final
 
 from schemas.documents import AccessChanged, DocumentChunked, DocumentDeleted, DocumentHead, HeadChunk
-from schemas.envelope import EVENT_NAMESPACE, Version
+from schemas.envelope import Version, named_id
 
 __all__ = [
     "NO_ACCESS_VERSION",
@@ -51,7 +50,7 @@ def object_id(tenant: str, document: str, name: str, version: Version) -> str:
     >>> object_id("t", "d", "1-abc-0", NO_VERSION) == object_id("t", "d", "1-abc-0", NO_VERSION)
     True
     """
-    return str(uuid.uuid5(EVENT_NAMESPACE, json.dumps([tenant, document, name, version.source, version.offset])))
+    return named_id(json.dumps([tenant, document, name, version.source, version.offset]))
 
 
 def effective_access(old: DocumentHead | None, stated: tuple[str, ...]) -> tuple[str, ...]:

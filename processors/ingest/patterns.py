@@ -12,9 +12,23 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
 from processors.ingest import checksums
-from processors.ingest.secrets import ASSIGNED, AUTHORIZATION, IN_ADDRESS, ISSUED, PRIVATE_KEY, looks_drawn
+from processors.ingest.secrets import (
+    ASSIGNED,
+    AUTHORIZATION,
+    IN_ADDRESS,
+    ISSUED,
+    ISSUED_MARKS,
+    PRIVATE_KEY,
+    looks_drawn,
+)
 
-__all__ = ["PATTERNS", "Pattern"]
+__all__ = ["LONG", "NEAR", "PATTERNS", "Pattern"]
+
+
+NEAR: Final = 4
+"""How far apart the digits of one number stand at most, whatever groups them (see `Pattern.digits`)."""
+LONG: Final = 15
+"""How long a word is at least that holds something with marks (see `Pattern.marks`); few words of a text are."""
 
 
 def _yes(_: str) -> bool:
@@ -25,8 +39,11 @@ def _yes(_: str) -> bool:
 class Pattern:
     """A kind of data: where it may be, and whether it is. The expression's group `it`, if it has one, is the data.
 
-    `needs` are small letters of which the text must hold one, else the expression is not tried; `unless` speaks
-    against it when it stands right before; `end` says where the data ends in what the expression took.
+    `unless` speaks against it when it stands right before; `end` says where the data ends in what the expression took.
+    The others only save time: where they say no, the expression finds nothing that holds. `needs` are small letters of
+    which the text must hold one, `marks` the same as written and in a word of at least `LONG` characters, `shape` a
+    cheaper expression that finds something too.
+    `digits` is how many it holds at least, each at most `NEAR` characters from the next.
     """
 
     kind: str
@@ -35,6 +52,9 @@ class Pattern:
     needs: tuple[str, ...] = ()
     unless: re.Pattern[str] | None = None
     end: Callable[[str], int] = len
+    digits: int = 0
+    marks: tuple[str, ...] = ()
+    shape: re.Pattern[str] | None = None
 
     @property
     def group(self) -> str | int:
@@ -137,15 +157,15 @@ def _called(words: str, value: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?i:{words}){_NUMBER}{_IS}(?P<it>{value})(?![\w-])")
 
 
-def _id(words: str, value: str, holds: Callable[[str], bool], *needs: str) -> Pattern:
-    return Pattern("national_id", _called(words, value), holds, needs)
+def _id(words: str, value: str, holds: Callable[[str], bool], digits: int, *needs: str) -> Pattern:
+    return Pattern("national_id", _called(words, value), holds, needs, digits=digits)
 
 
 _GROUPS: Final = r"[0-9](?:[ .-]?[0-9])"
 
 PATTERNS: Final = (
     Pattern("secret", PRIVATE_KEY, needs=("private key",)),
-    Pattern("secret", ISSUED),
+    Pattern("secret", ISSUED, marks=ISSUED_MARKS),
     Pattern("secret", IN_ADDRESS, needs=("://",)),
     Pattern(
         "secret",
@@ -155,30 +175,42 @@ PATTERNS: Final = (
     ),
     Pattern("secret", AUTHORIZATION, looks_drawn, ("bearer", "basic")),
     Pattern(
-        "iban", re.compile(r"\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}"), lambda t: bool(t), end=checksums.iban_end
+        "iban",
+        re.compile(r"\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}"),
+        lambda t: bool(t),
+        end=checksums.iban_end,
+        digits=2,
+        shape=re.compile(r"[A-Z]{2}[0-9]{2}"),
     ),
     Pattern(
         "national_id",
         re.compile(r"(?<![\w-])[A-Z]{6}[0-9L-V]{2}[ABCDEHLMPRST][0-9L-V]{2}[A-Z][0-9L-V]{3}[A-Z](?![\w-])"),
         checksums.codice_fiscale_holds,
+        shape=re.compile(r"[A-Z][A-Z][A-Z]"),
     ),
     Pattern(
         "national_id",
         re.compile(r"(?<![\w-])(?:[XYZ]-?[0-9]{7}|[0-9]{8})-?[A-Z](?![\w-])"),
         checksums.dni_holds,
+        digits=7,
     ),
     Pattern(
         "national_id",
         re.compile(r"(?<![\w-])[12] ?[0-9]{2} ?[0-9]{2} ?[0-9][0-9AB] ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}(?![\w-])"),
         checksums.nir_holds,
+        digits=14,
     ),
     Pattern(
-        "national_id", re.compile(r"(?<![\w.-])[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?![\w-])"), checksums.cpf_holds
+        "national_id",
+        re.compile(r"(?<![\w.-])[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?![\w-])"),
+        checksums.cpf_holds,
+        digits=11,
     ),
     Pattern(
         "national_id",
         re.compile(r"(?<![\w-])(?:19|20)?[0-9]{6}[-+][0-9]{4}(?![\w-])"),
         checksums.personnummer_holds,
+        digits=10,
     ),
     Pattern(
         "national_id",
@@ -186,29 +218,32 @@ PATTERNS: Final = (
             r"(?<![\w-])(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] "
             r"[0-9]{2} [0-9]{2} [0-9]{2} [A-D](?!\w)"
         ),
+        digits=6,
     ),
     _id(
         r"national insurance|ni number|nino",
         r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]",
         _yes,
+        6,
         "insurance",
         "ni number",
         "nino",
     ),
-    _id("cpf", r"[0-9]{11}", checksums.cpf_holds, "cpf"),
-    _id("nhs", _GROUPS + "{9}", checksums.nhs_holds, "nhs"),
+    _id("cpf", r"[0-9]{11}", checksums.cpf_holds, 11, "cpf"),
+    _id("nhs", _GROUPS + "{9}", checksums.nhs_holds, 10, "nhs"),
     _id(
         r"steuer-?id(?:ent\w{0,20})?|steuerliche id\w{0,20}|idnr\.?|tax id|steuernummer",
         _GROUPS + "{10}",
         checksums.steuer_id_holds,
+        11,
         "steuer",
         "idnr",
         "tax id",
     ),
-    _id(r"bsn|burgerservicenummer|sofinummer", _GROUPS + "{8}", checksums.bsn_holds, "bsn", "nummer"),
-    _id("pesel", r"[0-9]{11}", checksums.pesel_holds, "pesel"),
-    _id(r"aadhaar|aadhar|uidai|uid", _GROUPS + "{11}", checksums.aadhaar_holds, "aadh", "uid"),
-    _id(r"sin|social insurance", _GROUPS + "{8}", checksums.sin_holds, "sin", "insurance"),
+    _id(r"bsn|burgerservicenummer|sofinummer", _GROUPS + "{8}", checksums.bsn_holds, 9, "bsn", "nummer"),
+    _id("pesel", r"[0-9]{11}", checksums.pesel_holds, 11, "pesel"),
+    _id(r"aadhaar|aadhar|uidai|uid", _GROUPS + "{11}", checksums.aadhaar_holds, 12, "aadh", "uid"),
+    _id(r"sin|social insurance", _GROUPS + "{8}", checksums.sin_holds, 9, "sin", "insurance"),
     Pattern(
         "card",
         re.compile(
@@ -216,19 +251,28 @@ PATTERNS: Final = (
             r"|[0-9]{4}(?P<b>[ -])[0-9]{6}(?P=b)[0-9]{4,5})(?![\w-])"
         ),
         checksums.card_holds,
+        digits=13,
     ),
-    Pattern("ssn", re.compile(r"(?<![\w.-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])"), checksums.ssn_holds, unless=_THING),
+    Pattern(
+        "ssn",
+        re.compile(r"(?<![\w.-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])"),
+        checksums.ssn_holds,
+        unless=_THING,
+        digits=9,
+    ),
     Pattern(
         "ssn",
         _called("ssn|social security", r"[0-9]{3} ?[0-9]{2} ?[0-9]{4}"),
         checksums.ssn_holds,
         ("ssn", "social sec"),
+        digits=9,
     ),
     Pattern(
         "passport",
         _called(_PASS, r"[A-Z]{0,3}[0-9]{6,9}[A-Z]?|[CFGHJKLMNPRTVWXYZ][0-9A-Z]{8}"),
         passport_holds,
         ("pass", "pasaporte", "paszport", "paspoort"),
+        digits=5,
     ),
     Pattern(
         "birth_date",
@@ -239,6 +283,7 @@ PATTERNS: Final = (
         ),
         birth_holds,
         ("born", "birth", "ob", "geb", "née", "né ", "naiss", "nac", "nat", "nasc", "urodz", "född", "föd", "d.o.b"),
+        digits=4,
     ),
     Pattern(
         "email",
@@ -270,18 +315,21 @@ PATTERNS: Final = (
         ipv4_holds,
         (".",),
         unless=_VERSION,
+        digits=4,
     ),
     Pattern(
         "phone",
         re.compile(r"(?<![\w.+])\(?\+ ?\(?[1-9](?:[ \u00a0./()-]{0,3}+[0-9]){7,14}(?!\w)"),
         _in_range(8, 15),
         ("+",),
+        digits=8,
     ),
     Pattern(
         "phone",
         re.compile(r"(?<![\w.+-])(?<![0-9] )00[1-9][0-9]{0,2}[ /-](?:[0-9()]{1,8}[ /-]?){1,6}+(?<=[0-9])(?!\w)"),
         _in_range(10, 17),
         ("00",),
+        digits=3,
     ),
     Pattern(
         "phone",
@@ -290,12 +338,14 @@ PATTERNS: Final = (
             r"[2-9][0-9]{2}(?(a)(?P=a)|[ .-])[0-9]{4}(?![\w-])"
         ),
         unless=_THING,
+        digits=10,
     ),
     Pattern(
         "phone",
         re.compile(r"(?<![\w.+/-])(?<![0-9] )\(?0[1-9][0-9]{0,4}\)?(?:[ /.-]{1,3}[0-9]{2,8}){1,5}(?![\w-]|\.[0-9])"),
         trunk_holds,
         unless=_THING,
+        digits=9,
     ),
     Pattern(
         "phone",
@@ -304,6 +354,7 @@ PATTERNS: Final = (
             r"(?P<it>\(?[0-9](?:[ \u00a0./()-]{0,2}+[0-9]){6,14})(?![\w-])"
         ),
         lambda text: 7 <= _count(text) <= 15 and not _DATE.match(text),
+        digits=7,
     ),
 )
 """In this order: what an earlier one takes, a later one can't."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from processors.ingest.patterns import PATTERNS, Pattern
+from processors.ingest.patterns import LONG, NEAR, PATTERNS, Pattern
 from processors.ports import Finding
 
 __all__ = ["HIDDEN", "PatternRecogniser", "covered"]
@@ -21,6 +21,7 @@ _RULES: Final = "1"
 _VERSION: Final = hashlib.sha256(
     "\0".join([_RULES, *(f"{p.kind}{p.expression.pattern}{p.unless and p.unless.pattern}" for p in PATTERNS)]).encode()
 ).hexdigest()[:12]
+_NUMBER: Final = re.compile(rf"[0-9](?:[^0-9]{{0,{NEAR}}}[0-9])*")
 _DIGIT: Final = re.compile("[0-9]")
 # How far back a word may stand that speaks against a find.
 _BEFORE: Final = 28
@@ -37,12 +38,12 @@ class PatternRecogniser:
     kinds: Final = frozenset(pattern.kind for pattern in PATTERNS)
 
     def find(self, text: str, kinds: AbstractSet[str]) -> Sequence[Finding]:
-        small, digits = text.lower(), _DIGIT.search(text) is not None
+        small, digits = text.lower(), _most_digits(text)
         left, found = text, list[Finding]()
         for pattern in PATTERNS:
             if pattern.kind not in kinds or not (digits or pattern.kind in _WITHOUT_DIGITS):
                 continue
-            if pattern.needs and not any(need in small for need in pattern.needs):
+            if pattern.digits > digits or not _may_hold(pattern, text, small):
                 continue
             if spans := list(_spans(pattern, left)):
                 found += (Finding(pattern.kind, start, end) for start, end in spans)
@@ -64,6 +65,21 @@ def covered(text: str, spans: Sequence[tuple[int, int]]) -> str:
         pieces += [text[at:start], HIDDEN * (end - start)]
         at = end
     return "".join([*pieces, text[at:]])
+
+
+def _most_digits(text: str) -> int:
+    """How many digits stand near each other, at most."""
+    return max((len(_DIGIT.findall(number)) for number in _NUMBER.findall(text)), default=0)
+
+
+def _may_hold(pattern: Pattern, text: str, small: str) -> bool:
+    if pattern.needs and not any(need in small for need in pattern.needs):
+        return False
+    if pattern.marks:
+        long_words = " ".join([word for word in text.split() if len(word) >= LONG])
+        if not any(mark in long_words for mark in pattern.marks):
+            return False
+    return pattern.shape is None or pattern.shape.search(text) is not None
 
 
 def _spans(pattern: Pattern, text: str) -> Iterator[tuple[int, int]]:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Final
 
-__all__ = ["ASSIGNED", "AUTHORIZATION", "IN_ADDRESS", "ISSUED", "PRIVATE_KEY", "looks_drawn"]
+__all__ = ["ASSIGNED", "AUTHORIZATION", "IN_ADDRESS", "ISSUED", "ISSUED_MARKS", "PRIVATE_KEY", "looks_drawn"]
 
 # Words and placeholders have less than this many bits per character; keys that were drawn at random have more.
 KEY_BITS_PER_CHAR: Final = 3.0
@@ -56,6 +56,12 @@ ISSUED: Final = re.compile(
   )(?![A-Za-z0-9])""",
     re.VERBOSE,
 )
+ISSUED_MARKS: Final = (
+    *("AKIA", "ASIA", "ABIA", "ACCA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-"),
+    *("glrt-", "glptt-", "xox", "xapp-", "sk-", "sk_", "rk_", "whsec_", "AIza", "ya29.", "GOCSPX-", "npm_", "hf_"),
+    *("pypi-", "SG.", "SK", "hvs.", "dop_v1_", "dapi", "shpat_", "shpss_", "shpca_", "shppa_", "eyJ"),
+)
+"""One of these begins whatever `ISSUED` finds, which has 15 characters or more and no space."""
 
 _NAMES: Final = (
     r"api[ _-]?key|(?:client|app|shared)[ _-]?secret|secret(?:[ _-]?access)?(?:[ _-]?key)?|access[ _-]?(?:key|token)"

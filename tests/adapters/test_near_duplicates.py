@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from itertools import count
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
@@ -121,3 +123,13 @@ def test_when_words_are_hashed_then_only_words_and_their_order_count() -> None:
     mixed = WORDS[:]
     draw.shuffle(mixed)
     assert words_hash(content_words(TEXT)) != words_hash(content_words(" ".join(mixed)))
+
+
+def test_when_signatures_of_older_heads_are_met_then_ours_are_of_the_same_scheme() -> None:
+    # Minima of datasketch 2.0: MinHash(num_perm=64, scheme="affine32", hashfunc=int), updated with 1, 2 and 3.
+    assert SIGNER.sign(np.array([1, 2, 3], np.uint32)).hex().startswith("3205a9b4f2610f2b18687d4daa59fc86")
+    many = np.arange(0, 4_000_000_000, 3_000_017, dtype=np.uint32)
+    assert (
+        hashlib.sha256(SIGNER.sign(many)).hexdigest()
+        == "0f80380e8821d73880f72b902c69fa394e8884c340843d59cebe806fbe532cef"
+    )
