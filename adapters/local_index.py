@@ -100,8 +100,8 @@ class LocalIndex:
         if limit <= 0 or shelf is None:
             return []
         # Of a tenant that has most of the objects, the best of all hold as many as are wanted, unless few are readable.
-        if 2 * len(shelf) >= len(self._shelves):
-            asked = 2 * limit
+        if 2 * len(shelf) >= (held := len(self._shelves)):
+            asked = limit if len(shelf) == held else 2 * limit
             hits = self._keywords.best_of_all(text, asked)
             found = [one for one in self._candidates(hits) if _may_read(one.object, tenant, access)]
             if len(found) >= limit or len(hits) < asked:

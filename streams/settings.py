@@ -309,6 +309,9 @@ class Local(Section):
     cache_folder: Path | None = Field(None, description="Downloads; default: the user's cache folder.")
     java: str = Field("", description="Java 17+ to use; default: the system's, else the one of the local extra.")
     heap_mb: int = Field(512, ge=128, description="Most memory of the broker's heap, megabytes.")
+    weaviate_mb: int = Field(
+        1_024, ge=256, description="Memory that Weaviate tries to stay below, megabytes; beyond, it refuses writes."
+    )
     kafka_port: int = Field(0, ge=0, description="Port of the broker; 0 chooses a free one and remembers it.")
     registry_port: int = Field(0, ge=0, description="Port of the registry; 0 chooses a free one and remembers it.")
     gateway_port: int = Field(0, ge=0, description="Port of the gateway; 0 chooses a free one and remembers it.")

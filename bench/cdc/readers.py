@@ -1,7 +1,8 @@
 """Who looks whether a change is there: a reader of the read path, by retrieving or by asking whole questions.
 
 `Retrieving` does what a worker of `answer.retrieve` does with each question, in a process that is not the worker's:
-both searches in the index, fusion, the heads in the shared view, the fence. It costs some milliseconds a look.
+both searches in the index, fusion, the heads in the shared view, the fence; for the ten best, as it asks for one row. A
+look costs some milliseconds.
 `Asking` sends the question over HTTP and reads the cited answer: seven steps and their topics more each time.
 """
 
@@ -22,6 +23,7 @@ from streams.settings import Settings, load
 __all__ = ["Asking", "LookingOn", "Retrieving", "settings_of"]
 
 _PREFIX: Final = "HEADWATER_"
+_BEST: Final = 10
 
 
 class LookingOn(Protocol):
@@ -42,7 +44,7 @@ class Retrieving:
     def __init__(self, settings: Settings, tenant: str) -> None:
         self._parts = Parts(settings)
         self._tenant = tenant
-        self._limits: RetrievalLimits = self._parts.port("retrieval")
+        self._limits = RetrievalLimits(candidates=_BEST)
 
     def __enter__(self) -> Retrieving:
         self._parts.port("serving")

@@ -57,7 +57,9 @@ def beside(spec: StackSpec, bootstrap: Callable[[], str], progress: Progress | N
         RedisServer(
             spec.state_folder / "redis", remembered_ports(spec.state_folder).get("redis", 0), detached=spec.detached
         ),
-        WeaviateServer(spec.state_folder / "weaviate", spec.cache_folder, detached=spec.detached),
+        WeaviateServer(
+            spec.state_folder / "weaviate", spec.cache_folder, detached=spec.detached, memory_mb=spec.weaviate_mb
+        ),
         PostgresServer(PostgresSpec(spec.state_folder / "postgres", detached=spec.detached)),
         KafkaConnect(connect, progress),
     )

@@ -29,7 +29,8 @@ PROFILES: Final = ("embedded", "full")
 class StackSpec:
     """Where a stack lives and how it runs; a port of 0 means the one used last time, or any free one.
 
-    `quick` starts the broker with half the work, at less throughput: for demos and tests.
+    `quick` starts the broker with half the work, at less throughput: for demos and tests. `weaviate_mb` is what
+    Weaviate tries to stay below; beyond it, it refuses writes.
     """
 
     state_folder: Path
@@ -46,6 +47,7 @@ class StackSpec:
     program: tuple[str, ...] = HEADWATER
     ready_timeout_s: float = 90.0
     profile: str = "embedded"
+    weaviate_mb: int = 1_024
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def stack_spec(settings: Settings, detached: bool = True, profile: str = "") -> 
         kafka_port=local.kafka_port,
         registry_port=local.registry_port,
         gateway_port=local.gateway_port,
+        weaviate_mb=local.weaviate_mb,
         worker_port=settings.worker.ops_port,
         detached=detached,
         quick=not detached,
