@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from adapters.keyword_index import stemmed
-from adapters.weaviate_connection import IndexSchemaError
+from adapters.weaviate_connection import IndexSchemaError, WeaviateOptions, opened, speaking
 from adapters.weaviate_names import collection_name
 from processors.ports import IndexObject
 from schemas.documents import Chunk
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weaviate import WeaviateClient
     from weaviate.classes.config import Property
 
-__all__ = ["VECTOR", "WHOLE", "Shape", "ensure", "properties_of", "thing_of"]
+__all__ = ["VECTOR", "WHOLE", "Shape", "drop", "ensure", "properties_of", "thing_of"]
 
 VECTOR: Final = "chunk"
 WHOLE: Final = ["title", "body", "source_uri", "document", "access", "record"]
@@ -90,6 +90,22 @@ def ensure(client: WeaviateClient, shape: Shape) -> None:
             f"wanted the collection {shape.collection!r} to be {shape.identity}, it is {identity}; "
             "models and dimensions are never mixed: build another generation (index.generation), or delete that one"
         )
+
+
+def drop(options: WeaviateOptions, corpus: str, generation: str) -> bool:
+    """Deletes the collection of a generation that is retired, and says whether there was one; makes none first.
+
+    Raises IndexUnavailableError where the server can't be reached.
+    """
+    name = collection_name(corpus, generation)
+    client = opened(options)
+    try:
+        with speaking("dropping a collection", options):
+            was_there = bool(client.collections.exists(name))
+            client.collections.delete(name)
+    finally:
+        client.close()
+    return was_there
 
 
 def properties_of(found: IndexObject, writer: str, call: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from streams.settings import Chunking, Embed, Settings
 __all__ = ["GenerationParts", "configuration_of", "registered_of", "settings_of"]
 
 # What another generation has of its own; whatever else a step asks for is the same for all of them.
-_OWN: Final = frozenset({"generation", "heads", "store", "splitter", "materials"})
+_OWN: Final = frozenset({"generation", "heads", "store", "splitter", "materials", "build_pace"})
 _OF_THE_MODEL: Final = frozenset({"embedder", "embedding_cache"})
 # Which model, not how it is run here.
 _MODEL: Final = {"model", "dimension"}

@@ -13,9 +13,10 @@ from streams.publishing import Entrance, Publisher
 from streams.selection import Selected
 from topics.ingest import INDEX_GENERATION
 
-__all__ = ["enter_generations", "without_own"]
+__all__ = ["WRITES_OWN", "enter_generations", "without_own"]
 
-_WRITES_OWN: Final = frozenset({"chunk", "embed", "index", "settle"})
+WRITES_OWN: Final = frozenset({"chunk", "embed", "index", "settle"})
+"""The steps of ordinary ingest that write the configured generation."""
 
 
 def enter_generations(parts: Parts, *, writes: bool) -> Generations:
@@ -47,7 +48,7 @@ def without_own(selected: Iterable[Selected]) -> list[Selected]:
 
 
 def _writes_own(selected: Selected, step: str) -> bool:
-    return selected.journey == "ingest" and step in _WRITES_OWN
+    return selected.journey == "ingest" and step in WRITES_OWN
 
 
 def _require_same(registered: GenerationRegistered, parts: Parts) -> None:

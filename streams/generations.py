@@ -80,6 +80,12 @@ class Generations:
         self._opening = threading.Lock()
         self._version = 0
         self._looked = False
+        self._leases = 0
+
+    @property
+    def leases(self) -> int:
+        """How many questions were served here so far, from any generation."""
+        return self._leases
 
     @property
     def own_lives(self) -> bool:
@@ -112,6 +118,7 @@ class Generations:
                     "try again shortly"
                 )
             held.users += 1
+            self._leases += 1
         try:
             yield held
         finally:

@@ -40,6 +40,7 @@ from processors.ports import Embedder, FollowedHeads, Index, Parser, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
+from streams.build_pace import BuildPace
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
 from streams.erasing import BURIED, ClaimBodies, DeadLetters, Embeddings, TopicRecords
@@ -257,6 +258,9 @@ class Parts:
 
     def _keyed_log(self) -> KeyedLog:
         return KeyedLog(self.settings.kafka, self.codec, self.port("clock"))
+
+    def _build_pace(self) -> BuildPace:
+        return BuildPace(self.port("serving"), self.port("clock"), self.settings.index.build_share)
 
     def _lives(self) -> LivingHeads:
         return LivingHeads(self.port("serving"))

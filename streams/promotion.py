@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from adapters.index_manifest import remove_index
-from adapters.object_log import IndexFolderError
 from processors.ingest.generations import Choice, GenerationTable, require_name
 from processors.measure.comparing import Comparison
 from schemas.codec import Codec
@@ -21,7 +18,7 @@ from streams.generation_parts import registered_of
 from streams.generations import GenerationError
 from streams.parts import Parts
 from streams.publishing import Entrance, Published, Publisher
-from streams.regeneration import hops_of
+from streams.retiring import drop_heads, drop_store, groups_of
 from streams.settings import Settings
 from streams.tombstones import await_nobody, bury_heads
 from topics.ingest import INDEX_GENERATION
@@ -29,7 +26,6 @@ from topics.ingest import INDEX_GENERATION
 __all__ = ["GateError", "Generation", "Operator", "gate"]
 
 DIRTY: Final = "-dirty"
-_LOOK_AGAIN_S: Final = 0.2
 
 
 class GateError(GenerationError):
@@ -150,26 +146,12 @@ class Operator:
         if name in (serving := choice_of(table, self.settings)).serving:
             raise GateError(f"generation {name!r} serves {_serves(name, serving)}: promote another one first")
         self._publish(msgspec.structs.replace(table.registered[name], state="retired", reason=reason, event_id=""))
-        groups = [selected.group for selected in hops_of(name)]
+        groups = groups_of(name, built=table.registered[name].built)
         if left := await_nobody(self.settings.kafka, groups, self.entrance.clock, within_s):
             raise GenerationError(f"workers still follow as {', '.join(left)} after {within_s:g} s; run this again")
-        self._remove_index(name, within_s)
+        drop_store(self.settings, name, self.entrance.clock, within_s)
+        drop_heads(self.settings, name, self.entrance.ids)
         return bury_heads(self.settings, self.codec, self.entrance.clock, name)
-
-    def _remove_index(self, name: str, within_s: float) -> None:
-        """Once the worker that held it has let go."""
-        until = self.entrance.clock.monotonic() + within_s
-        while True:
-            try:
-                remove_index(self.settings.index.folder / require_name(name))
-                return
-            except IndexFolderError as error:
-                if self.entrance.clock.monotonic() > until:
-                    raise GenerationError(
-                        f"generation {name!r} is retired, but its index is still held after {within_s:g} s: {error}; "
-                        "run this again once the worker has let go"
-                    ) from error
-                threading.Event().wait(_LOOK_AGAIN_S)
 
     def _choose(self, choice: Choice, reason: str) -> tuple[IndexGeneration, Published]:
         event = IndexGeneration(

@@ -1,16 +1,21 @@
-"""The hops of one more index generation: from the redacted documents to its heads, and from those to its receipts."""
+"""The hops of one more index generation: from the redacted documents to its heads, and from those to its receipts.
+
+The first rests between batches while questions come (`build_pace.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from processors.contract import Reject
 from processors.ingest.embed import remember
 from processors.ingest.index import fold
-from processors.ingest.regenerate import regenerate
+from processors.ingest.regenerate import Materials, Source, regenerate
 from processors.ingest.settle import settle
 from processors.ports import EmbeddingCache, Heads
 from schemas.envelope import Event
+from streams.build_pace import BuildPace
 from streams.hop import BatchLimits, Hop
 from streams.selection import Selected
 from topics.ingest import ACCESS_CHANGED, DOCUMENT_HEAD, DOCUMENT_INDEXED, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
@@ -21,7 +26,7 @@ VIEWS: Final = frozenset({"embedding_cache", "heads"})
 """What a builder follows."""
 
 # A replay must leave the process room for the questions that it answers beside it.
-_BATCH: Final = BatchLimits(records=64)
+_BATCH: Final = BatchLimits(records=32)
 
 
 def hops_of(generation: str) -> list[Selected]:
@@ -32,7 +37,7 @@ def hops_of(generation: str) -> list[Selected]:
     """
     make = Hop(
         (DOCUMENT_REDACTED, ACCESS_CHANGED),
-        regenerate,
+        _regenerate,
         (EMBEDDING_COMPUTED, DOCUMENT_HEAD, DOCUMENT_INDEXED),
         limits=_BATCH,
         committed=_take,
@@ -43,8 +48,14 @@ def hops_of(generation: str) -> list[Selected]:
     return [Selected("generation", (make,)), Selected("generation", (end,))]
 
 
-def _take(events: Iterable[Event], embedding_cache: EmbeddingCache, heads: Heads) -> None:
-    """What was just committed, before the log brings it."""
+def _regenerate(events: Sequence[Source], materials: Materials, build_pace: BuildPace) -> list[list[Event] | Reject]:
+    build_pace.begin()
+    return regenerate(events, materials)
+
+
+def _take(events: Iterable[Event], embedding_cache: EmbeddingCache, heads: Heads, build_pace: BuildPace) -> None:
+    """What was just committed, before the log brings it; then the rest that the batch owes to who asks."""
     committed = list(events)
     remember(committed, embedding_cache)
     fold(committed, heads)
+    build_pace.rest()

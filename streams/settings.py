@@ -75,6 +75,9 @@ class IndexSection(Section):
     )
     open_generations: int = Field(3, ge=1, description="Most generations that one process holds open.")
     recall_gate: float = Field(0.8, ge=0, le=1, description="Least recall@5 on golden questions to be promoted.")
+    build_share: float = Field(
+        0.25, gt=0, le=1, description="Share of the time that building a generation may take while questions come."
+    )
     kind: Literal["local", "weaviate"] = Field(
         "local", description="`local` is a folder of one process; `weaviate` a server (1.38.8 or newer) for any number."
     )

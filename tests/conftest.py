@@ -7,5 +7,6 @@ pytest_plugins = [
     "tests.fixtures_redis",
     "tests.fixtures_cdc",
     "tests.live.erasure_world",
+    "tests.live.generation_world",
     "tests.fixtures_weaviate",
 ]

@@ -3,8 +3,8 @@
 A stack of its own on free ports serves 50 questions a second (open loop, over Kafka) while documents are edited. Beside
 it a second generation is built by another bound on chunks, promoted; a third by another dimension, promoted; documents
 are edited once more, and the last promotion is rolled back. What happened is judged afterwards from the topics alone,
-by a checker that is shown four damaged copies of the same run and must find each damage. Prints one JSON object as its
-last line and writes it beside this file.
+by a checker that is shown four damaged copies of the same run and must find each damage. Prints a verdict, then one
+JSON object as its last line, and writes that beside this file.
 """
 
 from __future__ import annotations
@@ -248,6 +248,17 @@ def running() -> Iterator[Stack]:
             yield stack
 
 
+def misses(ours: dict[str, Any]) -> list[str]:
+    """What of the claim does not hold, in words."""
+    counts = ("failed", "mixed", "mislabelled", "stale")
+    found = [f"{ours[name]} of {ours['questions']} questions {name}" for name in counts if ours[name]]
+    slowest = max(ours["cut_over_s"].values())
+    found += [f"a cut-over took {slowest:.2f} s"] * (slowest >= TARGET["cut_over_s"])
+    fresh, edited = ours["rollback"]["fresh"], ours["rollback"]["edited"]
+    found += [f"after the rollback {fresh} of {edited} answers say what was edited"] * (fresh < edited)
+    return found + [f"the checker does not find {name}" for name, seen in ours["controls"].items() if not seen]
+
+
 def main() -> int:
     """Runs it; 1 where a target is missed or a control is not found."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -256,15 +267,13 @@ def main() -> int:
     arguments = parser.parse_args()
     with running() as stack:
         ours = Run(stack, arguments.documents, arguments.rate).go()
-    exact = all(ours[name] == 0 for name in ("failed", "mixed", "mislabelled", "stale"))
-    quick = max(ours["cut_over_s"].values()) < TARGET["cut_over_s"]
-    proven = ours["rollback"]["fresh"] == ours["rollback"]["edited"] and all(ours["controls"].values())
+    missed = misses(ours)
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
-    met = exact and quick and proven
-    result = {"claim": CLAIM, "machine": machine, "target": TARGET, "ours": ours, "peers": {}, "met": met}
+    result = {"claim": CLAIM, "machine": machine, "target": TARGET, "ours": ours, "peers": {}, "met": not missed}
     Path(__file__).with_name("results.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(f"verdict: {'missed: ' + '; '.join(missed) if missed else 'met'}")
     print(json.dumps(result))
-    return 0 if met else 1
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

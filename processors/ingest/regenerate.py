@@ -23,7 +23,7 @@ from processors.ports import Clock, Embedder, EmbeddingCache, Heads, Index, Spli
 from schemas.documents import AccessChanged, DocumentDeleted, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
 
-__all__ = ["Materials", "regenerate"]
+__all__ = ["Materials", "Source", "regenerate"]
 
 Source = DocumentRedacted | DocumentDeleted | AccessChanged
 

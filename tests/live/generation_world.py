@@ -9,12 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
 from adapters.memory import MemoryClaims
 from adapters.schema_registry import ConfluentSchemaIds
+from headwater.local.broker import BrokerSpec, KafkaBroker
+from headwater.local.parts import REGISTRY, OwnPart
+from headwater.local.ports import choose_port
 from schemas.codec import Codec
-from schemas.documents import DocumentDeleted, DocumentHead, EmbeddingComputed
+from schemas.documents import DocumentDeleted, DocumentErased, DocumentHead, EmbeddingComputed, ErasureRequested
 from schemas.envelope import Event
 from schemas.queries import AnswerGiven, AnswerWithheld, Query, QueryAsked
 from streams.promotion import Operator
@@ -24,10 +29,25 @@ from streams.selection import select
 from streams.settings import Settings
 from streams.worker import Worker
 from topics.answer import ANSWER_GIVEN, QUERY_ASKED
-from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_HEAD, EMBEDDING_COMPUTED
+from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_ERASED, DOCUMENT_HEAD, EMBEDDING_COMPUTED, ERASURE_REQUESTED
 
 TENANT = "acme"
 WITHIN_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def generation_cluster(
+    tmp_path_factory: pytest.TempPathFactory, cache_folder: Path, small_program: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """A broker and a registry; `(bootstrap, url)`."""
+    with KafkaBroker(BrokerSpec(tmp_path_factory.mktemp("kafka"), cache_folder, quick=True)) as broker:
+        registry = OwnPart(REGISTRY, tmp_path_factory.mktemp("registry"))
+        registry.begin(choose_port("the registry"), (("HEADWATER_KAFKA__BOOTSTRAP", broker.bootstrap),), small_program)
+        try:
+            registry.await_ready(30.0)
+            yield broker.bootstrap, registry.url
+        finally:
+            registry.stop()
 
 
 @dataclass
@@ -78,6 +98,18 @@ class World:
                     return event
             time.sleep(0.05)
         raise AssertionError(f"no answer to {question!r}")
+
+    def erase(self, document: str, tenant: str = TENANT) -> dict[str, tuple[int, int]]:
+        """Asks for an erasure and waits for its receipt: what each store removed and has left."""
+        with Publisher(self.settings.kafka, self.codec, self.entrance) as publisher:
+            publisher.publish(ERASURE_REQUESTED, ErasureRequested(tenant=tenant, document=document, reason="test"))
+        until = time.monotonic() + WITHIN_S
+        while time.monotonic() < until:
+            for event in self.events(DOCUMENT_ERASED.name):
+                if isinstance(event, DocumentErased) and event.document == document:
+                    return {store.store: (store.removed, store.left) for store in event.stores}
+            time.sleep(0.05)
+        raise AssertionError(f"no receipt for the erasure of {document!r}")
 
     def events(self, topic: str) -> list[Event]:
         with Reader(self.settings.kafka, self.codec, SystemClock()) as reader:

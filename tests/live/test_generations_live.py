@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,6 @@ from typer.testing import CliRunner, Result
 from adapters.local_index import LocalIndex
 from headwater.cli.exits import GATE, code_of
 from headwater.cli.main import app
-from headwater.local.broker import BrokerSpec, KafkaBroker
-from headwater.local.parts import REGISTRY, OwnPart
-from headwater.local.ports import choose_port
 from schemas.documents import DocumentHead, DocumentIndexed, IndexGeneration
 from schemas.queries import AnswerGiven
 from streams.ensure import ensure
@@ -46,23 +43,9 @@ def text(place: str, colour: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    tmp_path_factory: pytest.TempPathFactory, cache_folder: Path, small_program: tuple[str, ...]
-) -> Iterator[tuple[str, str]]:
-    with KafkaBroker(BrokerSpec(tmp_path_factory.mktemp("kafka"), cache_folder, quick=True)) as broker:
-        registry = OwnPart(REGISTRY, tmp_path_factory.mktemp("registry"))
-        registry.begin(choose_port("the registry"), (("HEADWATER_KAFKA__BOOTSTRAP", broker.bootstrap),), small_program)
-        try:
-            registry.await_ready(30.0)
-            yield broker.bootstrap, registry.url
-        finally:
-            registry.stop()
-
-
-@pytest.fixture(scope="module")
-def world(cluster: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(generation_cluster: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> World:
     """One platform for all of these tests: each makes generations of its own, and begins with what serves then."""
-    bootstrap, url = cluster
+    bootstrap, url = generation_cluster
     settings = load(
         kafka={"bootstrap": bootstrap, "partitions": 2},
         registry={"url": url, "auto_register": True},
@@ -201,6 +184,10 @@ def test_when_the_configured_one_is_retired_then_the_others_follow_on_from_redac
         world.publish({"mill.md": text("mill", "green"), "bakery.md": None})
         _until(lambda: colour(world, "mill") == ("green", "g3"), "the edit did not reach the generation that serves")
         assert not folder_of(world.settings, "g1").exists()
+        # Erasures went with the generation's steps once: they belong to all of them.
+        stores = world.erase("chapel.md")
+        assert stores["index g3"][1] == 0 and stores["index g3"][0] > 0
+        assert "index g1" not in stores and "chapel.md" not in {head.document for head in _alive(world, "g3")}
 
 
 def _builder(world: World, folder: Path, name: str) -> subprocess.Popen[bytes]:
@@ -240,6 +227,10 @@ def _heads(world: World, generation: str) -> list[DocumentHead]:
     """Every head that was ever written."""
     events = world.events(DOCUMENT_HEAD.name)
     return [event for event in events if isinstance(event, DocumentHead) and event.generation == generation]
+
+
+def _alive(world: World, generation: str) -> list[DocumentHead]:
+    return [head for head in world.heads(generation).walk() if not head.gone]
 
 
 def _receipts(world: World, generation: str) -> int:
