@@ -163,6 +163,19 @@ class PostgresSource:
         """Whether the publication is there."""
         return bool(self._all("SELECT 1 FROM pg_publication WHERE pubname = %s", name))
 
+    def note(self, name: str, words: str) -> None:
+        """Keep words beside a publication, in the database itself; none takes them away."""
+        from psycopg import sql
+
+        said = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
+        with self._transaction() as connection:
+            connection.execute(said.format(sql.Identifier(name), sql.Literal(words or None)))
+
+    def noted(self, name: str) -> str:
+        """What was kept beside a publication; empty where nothing was."""
+        rows = self._all("SELECT obj_description(oid, 'pg_publication') FROM pg_publication WHERE pubname = %s", name)
+        return str(rows[0][0] or "") if rows else ""
+
     def drop_slot(self, name: str, within_s: float = 20.0) -> None:
         """Drop a slot once its reader has let go of it; one that is not there is no error. Raises SourceBusyError."""
         for _ in _turns(within_s):

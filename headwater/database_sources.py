@@ -41,6 +41,8 @@ _TABLE: Final = re.compile(r"[a-zA-Z_]\w*\.[a-zA-Z_]\w*")
 _PASSWORD: Final = "${env:HEADWATER_SOURCES__PASSWORD}"
 _FLOOR_VALUE: Final = "transforms.floor.static.value"
 _SNAPSHOT_S: Final = 60.0
+# Kept beside the publication: whoever asks for the source's status, on whatever machine, is told.
+_UNRECONCILED: Final = "headwater: begun anew, not reconciled yet"
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class DatabaseSources:
         state = self._state(name)
         with PostgresSource(self._address(state)) as database:
             slot, published = database.slot(slot_name(name)), database.published(slot_name(name))
+            noted = database.noted(slot_name(name))
         failed = "FAILED" in (state.state, *state.tasks)
         todo = ""
         if slot is None and (state.running or failed or state.stopped):
@@ -113,6 +116,10 @@ class DatabaseSources:
             todo = f"its publication is gone: headwater source renew {name}"
         elif failed:
             todo = f"its connector failed ({state.words}): headwater source resume {name}"
+        elif noted == _UNRECONCILED:
+            todo = (
+                f"begun anew; rows deleted meanwhile are still found: headwater source reconcile {name}"
+            )
         return SourceStatus(
             name=name,
             state="FAILED" if failed else state.state,
@@ -153,6 +160,7 @@ class DatabaseSources:
         with PostgresSource(address) as database:
             database.drop_slot(slot_name(name))
             database.publish(slot_name(name), mappings)
+            database.note(slot_name(name), _UNRECONCILED)
             floor = database.position()
         self._connect.forget_place(name)
         # Made anew, for the failure of the old one would be told of the new one for a while.
@@ -170,6 +178,9 @@ class DatabaseSources:
         with Publisher(self._settings.kafka, codec, entrance) as publisher:
             for event in gone:
                 publisher.publish(DOCUMENT_CHANGED, event)
+        with PostgresSource(self._address(state)) as database:
+            if database.noted(slot_name(name)) == _UNRECONCILED:
+                database.note(slot_name(name), "")
         return gone
 
     def _vanished(
@@ -177,8 +188,7 @@ class DatabaseSources:
     ) -> list[DocumentDeleted]:
         position, there = database.names_now(table, mapping)
         version = Version(source=position, offset=0)
-        clock, generation = _clock(), self._settings.index.generation
-        heads = committed_heads(self._settings.kafka, codec, clock, generation)(f"{table.rpartition('.')[2]}/")
+        heads = committed_heads(self._settings, codec, _clock())(f"{table.rpartition('.')[2]}/")
         return [
             DocumentDeleted(
                 tenant=head.tenant, document=head.document, reason="its row is gone at the source", version=version

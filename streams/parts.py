@@ -251,7 +251,7 @@ class Parts:
         return SourceMapping(sources.tables, sources.topics, self.codec.decode_foreign)
 
     def _heads_of(self) -> Callable[[str], list[DocumentHead]]:
-        return committed_heads(self.settings.kafka, self.codec, self.port("clock"), self.port("generation"))
+        return committed_heads(self.settings, self.codec, self.port("clock"))
 
     def _claims(self) -> FolderClaims:
         return FolderClaims(self.settings.claims_folder)
