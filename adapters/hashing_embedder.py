@@ -71,7 +71,10 @@ class HashingEmbedder:
         numbers = np.fromiter(map(known.__getitem__, chain.from_iterable(words)), np.intp, sum(map(len, words)))
         places, weights = known.of(numbers)
         rows = np.repeat(np.arange(len(texts)) * self._dimension, [2 * len(found) for found in words])
-        flat = np.bincount(rows + places.ravel(), weights.ravel(), len(texts) * self._dimension)
+        length = len(texts) * self._dimension
+        flat: npt.NDArray[np.float64] = np.bincount(rows + places.ravel(), weights.ravel(), length).astype(
+            np.float64, copy=False
+        )
         return flat.reshape(len(texts), self._dimension)
 
 

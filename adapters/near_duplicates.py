@@ -58,11 +58,12 @@ class MinHashSigner:
 
 def _mixed(numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """The finaliser of MurmurHash3: neighbours among the numbers come far apart."""
-    found = numbers ^ (numbers >> np.uint32(16))
-    found = found * np.uint32(0x85EBCA6B)
+    found: npt.NDArray[np.uint32] = numbers ^ (numbers >> np.uint32(16))
+    found *= np.uint32(0x85EBCA6B)
     found ^= found >> np.uint32(13)
     found *= np.uint32(0xC2B2AE35)
-    return found ^ (found >> np.uint32(16))
+    found ^= found >> np.uint32(16)
+    return found
 
 
 @dataclass(frozen=True)

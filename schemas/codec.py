@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final, Protocol
@@ -31,6 +33,8 @@ __all__ = [
 MAGIC: Final = 0
 FRAME: Final = struct.Struct(">BI")
 BYTES: Final = (bytes,)
+RECENT: Final = 1_024
+"""How many events are kept of the topics that are read several times: more than one batch of documents has heads."""
 
 Events = tuple[type[Event], ...]
 
@@ -67,11 +71,15 @@ class Codec:
     (b'\\x00\\x00\\x00\\x00\\x01', 'up')
 
     The writer's schema comes from the registry by id and is resolved to ours, so old records stay readable.
-    Safe to share between threads: the caches are filled twice at worst.
+    Events of the topics in `again`, given by their unions, are read by several in one process (a hop and views): what
+    was decoded lately is handed out again. Safe to share between threads: the caches are filled twice at worst.
     """
 
-    def __init__(self, registry: SchemaIds) -> None:
+    def __init__(self, registry: SchemaIds, again: Collection[Events] = ()) -> None:
         self._registry = registry
+        self._again = frozenset(again)
+        self._recent: dict[bytes, Event] = {}
+        self._keeping = threading.Lock()
         self._writers: dict[tuple[str, Events], dict[type[Event], tuple[bytes, Schema]]] = {}
         self._ours: dict[Events, tuple[_Branch, ...]] = {}
         self._foreign: dict[int, Schema] = {}
@@ -110,6 +118,17 @@ class Codec:
         Raises UndecodableError for bytes that are none, SchemaUnknownError for an id the registry does not have, and
         the registry's own error where it is away: that one says nothing about the bytes.
         """
+        if events not in self._again:
+            return self._decoded(data, events)
+        if (known := self._recent.get(data)) is None:
+            known = self._decoded(data, events)
+            with self._keeping:
+                self._recent[data] = known
+                if len(self._recent) > RECENT:
+                    del self._recent[next(iter(self._recent))]
+        return known
+
+    def _decoded(self, data: bytes, events: Events) -> Event:
         if len(data) <= FRAME.size:
             raise UndecodableError(f"wanted at least {FRAME.size + 1} bytes (framing and a record), got {len(data)}")
         magic, schema_id = FRAME.unpack_from(data)

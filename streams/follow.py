@@ -54,7 +54,8 @@ class Follower:
     folded: call it after an assignment, with the own producer initialised and the group's offsets stable, and the view
     holds all that a predecessor committed. The last stable offset would not do: a predecessor's commit is promised
     before its end marker has reached every partition, and until then its records lie behind that offset.
-    With `since_s` only what is younger is read: for a view of what passes. `dropped` hears the keys of tombstones.
+    With `since_s` only what is younger is read: for a view of what passes. `dropped` hears the keys of tombstones. What
+    `known` says of a key is in the view already (this process wrote it) is not decoded again.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Follower:
     ) -> None:
         self.topic = topic
         self.dropped: Callable[[str], None] = lambda _: None
+        self.known: Callable[[str], bool] = lambda _: False
         self._since_s = since_s
         self._fold = fold
         self._codec = codec
@@ -182,9 +184,10 @@ class Follower:
             if error.code() == KafkaError._PARTITION_EOF:
                 return message.partition(), message.offset()
             return None
+        key = (message.key() or b"").decode(errors="replace")
         if message.value() is None:
-            self.dropped((message.key() or b"").decode(errors="replace"))
-        elif (event := self._event(message)) is not None:
+            self.dropped(key)
+        elif not self.known(key) and (event := self._event(message)) is not None:
             self._fold(event)
         return message.partition(), message.offset() + 1
 

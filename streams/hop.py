@@ -41,6 +41,7 @@ class Hop:
     `guard` may answer instead of the step (an expired question); `rejected` tells the asker of a dead letter;
     `committed` sees the events after their transaction, for what must follow at once.
     `waits_for` names ports that must have caught up with the log before records of a new assignment are handled.
+    `at_once` is how many events of a batch a step that mostly waits for others may work on at a time, each in a thread.
     `retries` sends a record that used up its tries to retry topics first, in order per key (`streams/parking.py`).
     Raises JourneyError for `retries` on a keyed hop, or on topics of others: these have none.
     """
@@ -57,10 +58,13 @@ class Hop:
     retries: RetryLater | None = None
     exactly_once: bool = True
     called: str = ""
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         if self.retries and (self.mode == "keyed" or any(topic.raw for topic in self.reads)):
             raise JourneyError(f"wanted a batch hop over topics of ours for retry topics, got {self.name!r}")
+        if self.retries and self.at_once > 1:
+            raise JourneyError(f"hop {self.name!r}: what fails holds back what is behind it, so at_once must be 1")
         if not self.exactly_once and (self.retries or self.committed):
             raise JourneyError(f"hop {self.name!r}: retry topics and `committed` need exactly_once=True")
 

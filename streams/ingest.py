@@ -35,6 +35,9 @@ from topics.ingest import (
 # A forward pass takes a hundredth of a second per text: more in one batch would only make the first of them wait.
 EMBED_BATCH: Final = BatchLimits(records=256)
 
+# Reading happens in processes of its own, of which there are two unless settings say more.
+AT_ONCE: Final = 2
+
 # Each erasure reads whole topics: a batch must end before anybody thinks that it hangs.
 FEW: Final = BatchLimits(records=10)
 
@@ -44,7 +47,7 @@ INGEST: Final = Journey(
         # the source's record in our words; versions make a repeat harmless, so it saves itself a transaction
         Hop((SOURCE_CHANGES,), capture, (DOCUMENT_CHANGED, ACCESS_CHANGED), exactly_once=False),
         # bytes become blocks with offsets
-        Hop((DOCUMENT_CHANGED,), parse, (DOCUMENT_PARSED,)),
+        Hop((DOCUMENT_CHANGED,), parse, (DOCUMENT_PARSED,), at_once=AT_ONCE),
         # a rebuild replays from here
         Hop((DOCUMENT_PARSED,), redact, (DOCUMENT_REDACTED,), committed=observe_redactions),
         # the last event closes the version

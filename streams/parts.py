@@ -79,7 +79,7 @@ class Parts:
     @cached_property
     def codec(self) -> Codec:
         registry = self.settings.registry
-        return Codec(ConfluentSchemaIds(registry.url, registry.auto_register))
+        return Codec(ConfluentSchemaIds(registry.url, registry.auto_register), again=(DOCUMENT_HEAD.events,))
 
     @staticmethod
     def memory_codec() -> Codec:
@@ -157,7 +157,7 @@ class Parts:
         if name == "duplicates":
             return Follower(DOCUMENT_HEAD, self._fold_duplicate(), self.codec, kafka, clock)
         vectors = Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
-        vectors.dropped = self._drop_vector
+        vectors.dropped, vectors.known = self._drop_vector, self._knows_vector
         return vectors
 
     def _fold_duplicate(self) -> Callable[[Event], None]:
@@ -181,6 +181,10 @@ class Parts:
     def _drop_vector(self, key: str) -> None:
         model, _, text_hash = key.rpartition("|")
         self.port("embedding_cache").drop(model, text_hash)
+
+    def _knows_vector(self, key: str) -> bool:
+        model, _, text_hash = key.rpartition("|")
+        return self.port("embedding_cache").get(model, text_hash) is not None
 
     def _clock(self) -> SystemClock:
         return SystemClock()

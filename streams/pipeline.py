@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -35,6 +36,10 @@ from topics.topic import MAX_RECORD_BYTES
 
 DECODE: Final = "decode"
 """The step's name in dead letters of records that could not be decoded."""
+
+
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,20 @@ class BoundHop:
         self.bound = {name: ports(name) for name in hop.ports()}
         self._guard = _bind(hop.guard, ports)
         self._committed = _bind(hop.committed, ports)
+        self._threads = ThreadPoolExecutor(hop.at_once, hop.name) if hop.at_once > 1 else None
 
     def call(self, events: Sequence[Event]) -> list[Outputs]:
         """Runs the step on a batch, whichever of the two shapes it has."""
         if self.hop.takes_batches:
             return cast("list[Outputs]", self.hop.step(events, **self.bound))
         return [self._one(event) for event in events]
+
+    def each(self, run: Callable[[_Item], _Done], items: Sequence[_Item]) -> Iterable[_Done]:
+        """What `run` makes of each, in order: one after the other, or as many at once as the hop says.
+
+        Where one raises, what was not begun is left.
+        """
+        return self._threads.map(run, items) if self._threads and len(items) > 1 else map(run, items)
 
     def guard(self, event: Event) -> Event | None:
         return cast("Event | None", self._guard(event)) if self._guard else None
@@ -158,8 +171,11 @@ class Pipeline:
         def call(inbounds: Sequence[Inbound]) -> list[Outputs]:
             return bound.call([inbound.event for inbound in inbounds])
 
+        def tried(inbounds: Sequence[Inbound]) -> list[Outputs]:
+            return isolate(call, inbounds, self.policy, waiting.given_up, waiting.waits)
+
         batches = [taken] if bound.hop.takes_batches else [[inbound] for inbound in taken]
-        outputs = [out for one in batches for out in isolate(call, one, self.policy, waiting.given_up, waiting.waits)]
+        outputs = [out for outs in bound.each(tried, batches) for out in outs]
         passed = []
         for inbound, emitted in zip(taken, outputs, strict=True):
             if waiting.waits(inbound):

@@ -6,12 +6,13 @@ import contextlib
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.schema_registry import MemorySchemaIds
-from schemas.codec import Codec, SchemaUnknownError, UndecodableError, UnencodableError
+from schemas.codec import RECENT, Codec, SchemaUnknownError, UndecodableError, UnencodableError
 from schemas.documents import Block, ChunkEmbedded, DocumentDeleted
 from schemas.envelope import Event, Micros
 from schemas.measures import CostRecorded, FeedbackGiven
@@ -198,3 +199,16 @@ def test_when_values_nest_then_they_come_back_as_our_classes(codec: Codec) -> No
     back = codec.decode(codec.encode(DOCUMENT_PARSED.subject, DOCUMENT_PARSED.events, parsed), DOCUMENT_PARSED.events)
     assert isinstance(back.blocks[0], Block)  # type: ignore[attr-defined]
     assert isinstance(back.blocks, tuple)  # type: ignore[attr-defined]
+
+
+def test_when_a_topic_is_read_several_times_then_its_last_events_are_decoded_once(ids: MemorySchemaIds) -> None:
+    codec = Codec(ids, again=[UNION])
+    events = [msgspec.structs.replace(sample(ChunkEmbedded), event_id=f"e{number}") for number in range(RECENT + 2)]
+    values = [codec.encode(SUBJECT, UNION, event) for event in events]
+    first = [codec.decode(value, UNION) for value in values]
+    assert first == events
+    assert codec.decode(values[-1], UNION) is first[-1]
+    oldest = codec.decode(values[0], UNION)
+    assert (oldest, oldest is first[0]) == (events[0], False), "more are kept than there is room for"
+    with pytest.raises(UndecodableError):
+        codec.decode(values[-1][:-1], UNION)

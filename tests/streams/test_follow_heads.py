@@ -13,7 +13,8 @@ from processors.contract import Stop
 from processors.ingest.heads import NO_ACCESS_VERSION
 from processors.ports import Stretch
 from schemas.documents import DocumentHead
-from schemas.envelope import Version
+from schemas.envelope import Event, Version
+from streams.follow import Follower
 from streams.follow_heads import HeadsFollower
 from streams.parts import Parts
 from streams.settings import Heads, Kafka, Settings
@@ -41,6 +42,10 @@ class Message:
     at: int
     bytes_: bytes | None = None
     failed: int | None = None
+    key_: bytes | None = None
+
+    def key(self) -> bytes | None:
+        return self.key_
 
     def partition(self) -> int:
         return self.number
@@ -93,3 +98,13 @@ def test_when_the_brokers_are_away_then_catching_up_says_so_in_time() -> None:
     follower = HeadsFollower(MemoryHeads("g1"), Parts.memory_codec(), KAFKA, SystemClock())
     with pytest.raises(Stop, match=r"has not caught up within 0.3 s"):
         follower.catch_up(0.3)
+
+
+def test_when_a_view_knows_a_key_already_then_its_record_is_passed_over_undecoded() -> None:
+    codec, folded = Parts.memory_codec(), list[Event]()
+    follower = Follower(DOCUMENT_HEAD, folded.append, codec, KAFKA, SystemClock())
+    follower.known = {"ours"}.__contains__
+    value = codec.encode(DOCUMENT_HEAD.subject, DOCUMENT_HEAD.events, head("a"))
+    assert follower._take(Message(0, 3, value, key_=b"theirs")) == (0, 4)
+    assert follower._take(Message(0, 4, value, key_=b"ours")) == (0, 5)
+    assert folded == [head("a")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,10 +15,10 @@ from schemas.codec import Codec
 from schemas.documents import AccessChanged
 from schemas.envelope import Event, Version, derived_id
 from schemas.measures import AuditRecorded, FeedbackGiven
-from streams.hop import Hop
+from streams.hop import Hop, JourneyError
 from streams.pipeline import BoundHop, Origin, Pipeline
-from streams.records import Processed, Record
-from streams.retries import ErrorPolicy
+from streams.records import Outgoing, Processed, Record
+from streams.retries import ErrorPolicy, RetryLater
 from topics.topic import MAX_RECORD_BYTES, Topic
 
 SOURCE = Topic[FeedbackGiven]("test.in.v1", (FeedbackGiven,), lambda e: str(e.answer_id))
@@ -179,3 +180,30 @@ def test_when_a_port_is_missing_then_binding_says_which(codec: Codec) -> None:
 
     with pytest.raises(KeyError, match="oracle"):
         pipeline(codec, Hop((SOURCE,), needs, (MIDDLE,)))
+
+
+def _comment(out: Outgoing) -> str:
+    return out.event.comment if isinstance(out.event, FeedbackGiven) else ""
+
+
+def test_when_a_hop_works_on_several_at_once_then_order_and_dead_letters_are_as_one_by_one(codec: Codec) -> None:
+    # Whoever is alone in the step waits for ever: the barrier breaks, and every record becomes a dead letter.
+    together = threading.Barrier(2, timeout=30.0)
+
+    def meet(event: FeedbackGiven) -> Iterator[FeedbackGiven]:
+        together.wait()
+        yield from copy(event)
+
+    records = [record(codec, word, n) for n, word in enumerate(("fine", "bad", "good", "better"))]
+    alone = pipeline(codec, Hop((SOURCE,), copy, (MIDDLE,), called="meet")).process(records)
+    met = pipeline(codec, Hop((SOURCE,), meet, (MIDDLE,), called="meet", at_once=2)).process(records)
+    assert met.rejected == alone.rejected == [1]
+    for one, other in zip(met.outgoing, alone.outgoing, strict=True):
+        assert [(out.topic, out.key, _comment(out)) for out in one] == [
+            (out.topic, out.key, _comment(out)) for out in other
+        ]
+
+
+def test_when_order_matters_to_retries_then_a_hop_takes_one_at_a_time() -> None:
+    with pytest.raises(JourneyError, match="at_once must be 1"):
+        Hop((SOURCE,), copy, (MIDDLE,), retries=RetryLater((1.0,)), at_once=2)
