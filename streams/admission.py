@@ -92,6 +92,12 @@ class Admission:
         self._handled_since = 0.0
         self._watch: _Watch | None = None
 
+    def allows_ahead(self, batch: Sequence[Record]) -> bool:
+        """Whether a batch may be handled as it was read, and nothing has to be said beside its offsets before."""
+        if self.hand or self._parking.retry_topics or self._suspects.any or self._intake.met:
+            return False
+        return not self._suspects.must_mark({record.place for record in batch})
+
     def take(self, read: Sequence[Record], most: int) -> list[Record]:
         """What may be handled now of all that was read. Raises AbortedError where a mark could not be written."""
         while self._intake.met:

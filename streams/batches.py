@@ -9,7 +9,9 @@ The way of a batch:
 3. Handle in a second thread, outside any transaction, while this one keeps polling: one batch ahead, then paused.
 4. Compare epochs: results of partitions that were revoked meanwhile are dropped.
 5. Commit results and offsets in one transaction (`transactions.py`); under backlog read ahead while the brokers end it.
-6. Aborted: rewind to the committed offsets and do it again. A dependency away: wait, polling, and do it again.
+   Where no step minds (`Hop.ahead`) the next full batch is handled meanwhile, its results committed after this one's.
+6. Aborted: rewind to the committed offsets and do it again, what was handled ahead included. A dependency away: wait,
+   polling, and do it again.
 7. Idle: no open transaction, for it would hold back every reader of committed records.
 8. Stop: finish or drop the batch within the grace, leave the group, let go of the producer.
 """
@@ -56,7 +58,7 @@ ABORT_BACKOFF_S: Final = 0.01
 ABORT_BACKOFF_MAX_S: Final = 2.0
 # A batch of at least this share of the largest one means that there is more where it came from.
 BACKLOG_SHARE: Final = 8
-NOT_CAUGHT_UP: Final = -1
+NOT_CAUGHT_UP: Final = (-1, -1)
 NEVER: Final = -1
 
 
@@ -69,6 +71,14 @@ class HopPlan:
     followers: tuple[Follower, ...] = ()
     most_records: int = 2_000
     exactly_once: bool = True
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """A batch that is handled while the one before it is committed."""
+
+    batch: list[Record]
+    future: Future[Processed]
 
 
 class BatchHop:
@@ -84,7 +94,9 @@ class BatchHop:
         self._admission: Admission
         self._producer = self._new_producer()
         self._held: list[Record] = []
+        self._ahead: _Ahead | None = None
         self._most_bytes = settings.worker.queue_kbytes * 1024
+        self._rewinds = 0
         self._caught_up = NOT_CAUGHT_UP
         self._committed_at = 0.0
         self._aborts = 0
@@ -123,19 +135,21 @@ class BatchHop:
             self._producer.close()
 
     def _turn(self, handler: ThreadPoolExecutor, stop: threading.Event) -> None:
-        read = self._collect()
+        read = self._collect() if self._ahead is None else []
         self._intake.watch()
         self._renew_after_replacement()
         metrics.RECORDS.labels(self.name).inc(len(read))
         try:
-            batch = self._admission.take(read, self._plan.most_records)
+            ahead, self._ahead = self._ahead, None
+            batch = ahead.batch if ahead else self._admission.take(read, self._plan.most_records)
             self._in_hand.hold_batch(batch)
             if not batch:
                 self._note(self._producer.settle())
                 return
             metrics.BATCH_RECORDS.labels(self.name).observe(len(batch))
-            done = self._handle(handler, batch, stop)
+            done = self._handle(handler, batch, stop, ahead.future if ahead else None)
             if done is not None:
+                self._handle_next(handler, done)
                 self._commit(batch, done)
                 self._in_hand.committed()
                 self._aborts = 0
@@ -170,12 +184,25 @@ class BatchHop:
             return batch
         return [record for record in batch if self._intake.current(record)]
 
-    def _handle(self, handler: ThreadPoolExecutor, batch: list[Record], stop: threading.Event) -> Processed | None:
+    def _handle_next(self, handler: ThreadPoolExecutor, done: Processed) -> None:
+        """Begins with the next batch before this one is committed, where it is full and nobody minds the order."""
+        if not self._plan.pipeline.ahead or done.kept:
+            return
+        self._read_more()
+        most, self._held = self._plan.most_records, self._current(self._held)
+        if len(self._held) >= most and self._admission.allows_ahead(self._held[:most]):
+            batch, self._held = self._held[:most], self._held[most:]
+            self._ahead = _Ahead(batch, handler.submit(self._process, batch))
+
+    def _handle(
+        self, handler: ThreadPoolExecutor, batch: list[Record], stop: threading.Event, begun: Future[Processed] | None
+    ) -> Processed | None:
         """The results of a batch; None where it was given up because all of it was revoked or the worker stops."""
         while not stop.is_set() and any(self._intake.current(record) for record in batch):
-            self._admission.mark(batch)
             started = self._clock.monotonic()
-            future = handler.submit(self._process, batch)
+            if begun is None:
+                self._admission.mark(batch)
+            future, begun = begun or handler.submit(self._process, batch), None
             try:
                 return self._await(future)
             except Exception as error:
@@ -189,11 +216,12 @@ class BatchHop:
         return None
 
     def _process(self, batch: Sequence[Record]) -> Processed:
-        assignments = self._intake.assignments
-        if assignments != self._caught_up:
+        # What was begun ahead may still run while the poll thread rewinds: then it must not say that it caught up.
+        known = (self._intake.assignments, self._rewinds)
+        if known != self._caught_up:
             for follower in self._plan.followers:
                 follower.catch_up(self._settings.kafka.deadline_s)
-            self._caught_up = assignments
+            self._caught_up = known
         return self._admission.process(batch)
 
     def _await(self, future: Future[Processed]) -> Processed:
@@ -224,7 +252,8 @@ class BatchHop:
 
     def _read_more(self) -> None:
         """Takes what is there already for the next batch."""
-        ahead = self._intake.read(max(1, self._plan.most_records - len(self._held)), 0)
+        room = self._plan.most_records - len(self._held)
+        ahead = self._intake.read(room, 0) if room > 0 else []
         self._held += ahead
         self._in_hand.hold_more(ahead)
 
@@ -296,10 +325,11 @@ class BatchHop:
 
     def _rewind(self) -> None:
         self._held.clear()
+        self._ahead = None
         self._admission.rewound()
         self._intake.rewind()
-        # A commit whose answer was lost may have written what the views have not seen yet.
-        self._caught_up = NOT_CAUGHT_UP
+        # A commit whose answer was lost may have written what the views have not seen yet: catch up again.
+        self._rewinds += 1
 
 
 def _ended(future: Future[Processed], within_s: float) -> bool:

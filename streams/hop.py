@@ -42,6 +42,8 @@ class Hop:
     `committed` sees the events after their transaction, for what must follow at once.
     `waits_for` names ports that must have caught up with the log before records of a new assignment are handled.
     `at_once` is how many events of a batch a step that mostly waits for others may work on at a time, each in a thread.
+    `ahead` lets the next batch be handled while the last one is committed: for a step to which it does not matter
+    whether what it wrote last can be seen already.
     `retries` sends a record that used up its tries to retry topics first, in order per key (`streams/parking.py`).
     Raises JourneyError for `retries` on a keyed hop, or on topics of others: these have none.
     """
@@ -57,6 +59,7 @@ class Hop:
     waits_for: tuple[str, ...] = ()
     retries: RetryLater | None = None
     exactly_once: bool = True
+    ahead: bool = False
     called: str = ""
     at_once: int = 1
 

@@ -47,12 +47,13 @@ INGEST: Final = Journey(
         # the source's record in our words; versions make a repeat harmless, so it saves itself a transaction
         Hop((SOURCE_CHANGES,), capture, (DOCUMENT_CHANGED, ACCESS_CHANGED), exactly_once=False),
         # bytes become blocks with offsets
-        Hop((DOCUMENT_CHANGED,), parse, (DOCUMENT_PARSED,), at_once=AT_ONCE),
+        Hop((DOCUMENT_CHANGED,), parse, (DOCUMENT_PARSED,), at_once=AT_ONCE, ahead=True),
         # a rebuild replays from here
         Hop((DOCUMENT_PARSED,), redact, (DOCUMENT_REDACTED,), committed=observe_redactions),
         # the last event closes the version
         Hop((DOCUMENT_REDACTED,), chunk, (CHUNK_CREATED,)),
-        # only what was never computed before
+        # only what was never computed before; of what is being committed right now some may be computed twice, and is
+        # the same
         Hop(
             (CHUNK_CREATED,),
             embed,
@@ -60,6 +61,7 @@ INGEST: Final = Journey(
             limits=EMBED_BATCH,
             committed=remember,
             waits_for=("embedding_cache",),
+            ahead=True,
         ),
         # objects first, then the head that lists them
         Hop(

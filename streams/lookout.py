@@ -53,6 +53,7 @@ class Lookout:
         self._ends: dict[Partition, int] = {}
         self._begins: dict[Partition, int] = {}
         """Where a partition that never gave a record would begin; it may have nothing to give."""
+        self._firsts: dict[TopicPartition, Any] = {}
         self._turn = 0
 
     def hungry(self, seconds: float) -> None:
@@ -69,6 +70,7 @@ class Lookout:
         for known in (self._ends, self._begins):
             for gone in known.keys() - set(places):
                 del known[gone]
+        self._firsts = {at: first for at, first in self._firsts.items() if (at.topic, at.partition) in places}
         try:
             self._ask(consumer, places, now)
             self.positions = self._stand(consumer, places)
@@ -109,22 +111,41 @@ class Lookout:
             self._ends[(place.topic, place.partition)] = answer.result().offset
 
     def _stand(self, consumer: Any, places: Sequence[Partition]) -> dict[Partition, tuple[int, int]]:
-        found = {}
+        """Where each partition stands and ends; one of which nobody knows yet where it begins is left out."""
+        stands, ends = dict[Partition, int](), dict[Partition, int]()
         for at in consumer.position([TopicPartition(*place) for place in places]):
             place = (at.topic, at.partition)
             known = consumer.get_watermark_offsets(at, cached=True) or (0, 0)
-            end = max(known[1], self._ends.get(place, 0))
-            if at.offset >= 0:
+            stands[place], ends[place] = at.offset, max(known[1], self._ends.get(place, 0))
+        self._begin(consumer, [place for place, at in stands.items() if at < 0 and ends[place] > 0])
+        for place, at in stands.items():
+            if at >= 0:
                 self._begins.pop(place, None)
-            elif end > 0 and place not in self._begins:
-                self._begins[place] = self._begin(consumer, place)
-            found[place] = (self._begins.get(place, max(0, at.offset)), end)
-        return found
+        begins = self._begins
+        return {
+            place: (begins.get(place, max(0, at)), ends[place])
+            for place, at in stands.items()
+            if at >= 0 or not ends[place] or place in begins
+        }
 
-    @staticmethod
-    def _begin(consumer: Any, place: Partition) -> int:
-        """The group's offset of a partition; where it has none, the first record that is left."""
-        committed = consumer.committed([TopicPartition(*place)], timeout=LOOK_EVERY_S)[0]
-        if committed.offset >= 0:
-            return int(committed.offset)
-        return int(consumer.get_watermark_offsets(TopicPartition(*place), timeout=LOOK_EVERY_S)[0])
+    def _begin(self, consumer: Any, silent: Sequence[Partition]) -> None:
+        """Learns where partitions begin that never gave a record: at the group's offset, else at their first one.
+
+        Under backlog that is most of them, for the records of one come first. The group's coordinator has a connection
+        of its own and is asked for all at once; the first offsets are not waited for.
+        """
+        for at, answer in list(self._firsts.items()):
+            if answer.done():
+                del self._firsts[at]
+                self._begins.setdefault((at.topic, at.partition), answer.result().offset)
+        asked = {(at.topic, at.partition) for at in self._firsts}
+        unknown = [TopicPartition(*place) for place in silent if place not in self._begins and place not in asked]
+        if not unknown:
+            return
+        committed = consumer.committed(unknown, timeout=LOOK_EVERY_S)
+        self._begins |= {(at.topic, at.partition): at.offset for at in committed if at.offset >= 0}
+        if without := {
+            TopicPartition(at.topic, at.partition): OffsetSpec.earliest() for at in committed if at.offset < 0
+        }:
+            self._admin = self._admin or AdminClient(self._config)
+            self._firsts |= self._admin.list_offsets(without, request_timeout=LOOK_EVERY_S)

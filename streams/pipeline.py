@@ -121,6 +121,11 @@ class Pipeline:
         written += [name for topic, later in self.retries.items() for name in later.topics(topic)]
         return tuple(dict.fromkeys((*written, *(topic.dead_letters for topic in self.topics.values()))))
 
+    @property
+    def ahead(self) -> bool:
+        """Whether a batch may be handled before the one before it is committed: all steps must allow it."""
+        return all(bound.hop.ahead for bound in self.hops)
+
     def topic(self, name: str) -> AnyTopic:
         """The declared topic of a name; a source's own topics share one declaration."""
         return self.topics.get(name) or next(topic for topic in self.topics.values() if topic.raw)

@@ -167,6 +167,10 @@ class Suspects:
         """Whether a mark may have to be written before the next batch."""
         return bool(self._fresh)
 
+    def must_mark(self, places: Collection[Partition]) -> bool:
+        """Whether a mark has to be written before records of these are handled."""
+        return not self._fresh.isdisjoint(places)
+
     def gravest(self, places: Collection[Partition]) -> Partition | None:
         """Which of some partitions to look at first, the same after every restart: where most deaths were."""
         weights = sorted((-found.deaths, place) for place, found in self._suspicions.items() if place in places)

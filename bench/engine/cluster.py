@@ -17,6 +17,7 @@ from confluent_kafka import (
     KafkaException,
     Producer,
     TopicPartition,
+    murmur2,
 )
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
@@ -108,16 +109,21 @@ class Cluster:
             future.result(ASK_S)
 
     def fill(self, topic: str, count: int, partitions: int, avro: bool = False) -> None:
-        """Writes a backlog of values of 1,000 bytes, key = number, uncompressed."""
+        """Writes a backlog of values of 1,000 bytes, key = number, uncompressed.
+
+        Events (`avro`) lie where their key says, as on every topic of the product: the next one has them in the same
+        partition, and a batch writes to as many partitions as it was read from.
+        """
         events, declared = codec(), feedback_topic(topic)
         producer: Any = Producer(
             {"bootstrap.servers": self.bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 500_000}
         )
         for number in range(count):
             value = event_value(events, declared, self.texts, number) if avro else self.texts.value(number)
+            key = str(number).encode()
             while True:
                 try:
-                    producer.produce(topic, value, str(number).encode(), number % partitions)
+                    producer.produce(topic, value, key, murmur2(key, partitions) if avro else number % partitions)
                     break
                 except BufferError:
                     producer.poll(0.05)

@@ -84,7 +84,7 @@ def hop_of(told: dict[str, Any]) -> BatchHop | KeyedHop:
     settings = load(kafka=kafka, worker=worker)
     keyed = shape in ("keyed", "generate")
     source, sink = feedback_topic(told["source"]), feedback_topic(told["sink"])
-    hop = Hop((source,), STEPS[shape], (sink,), mode="keyed" if keyed else "batch")
+    hop = Hop((source,), STEPS[shape], (sink,), mode="keyed" if keyed else "batch", ahead=shape == "embed")
     kind = BytesCopy if shape == "bytes" else Pipeline
     pipeline = kind([BoundHop(hop, _no_port)], codec(), Origin(SystemClock(), "bench"), ErrorPolicy())
     most = EMBED_BATCH if shape == "embed" else settings.worker.batch_records

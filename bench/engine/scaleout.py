@@ -1,6 +1,7 @@
 """Scale-out: the same hop with 1, 2, 4 and 8 worker processes over 16 partitions, against a model that only waits.
 
-Efficiency is the rate with n workers over n times the rate with one. Adding a worker needs no other step than starting
+Efficiency is the rate with n workers over n times the rate with one, which has to be near what one can do at most: a
+slow base would make any scale-out look good. Adding a worker needs no other step than starting
 it: each joins the group and is given its share.
 """
 

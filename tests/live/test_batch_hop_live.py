@@ -201,3 +201,33 @@ def test_when_a_zombie_of_the_same_slot_lives_then_its_commit_is_fenced(kafka: K
             bench.put(feedback(1))
             assert sorted(bench.comments(bench.middle, 2)) == ["0", "1"]
     assert len(bench.read(bench.middle.name, 2)) == 2
+
+
+def test_when_a_step_may_run_ahead_then_the_next_batch_is_handled_while_this_one_is_committed(
+    kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where the commit comes to nothing, what was handled ahead is done again as well: all of it once, in order."""
+    bench = Bench(kafka.bootstrap)
+    handled, met = list[list[str]](), list[bool]()
+    commit = TransactionalProducer.commit
+
+    def whole(events: Sequence[FeedbackGiven]) -> list[list[Event] | Reject]:
+        handled.append([event.comment for event in events])
+        return [[event] for event in events]
+
+    def slow_commit(self: TransactionalProducer, *given: Any) -> Sequence[TopicPartition]:
+        # Not in the first: until a partition's first commit it has to be said what is in hand of it.
+        until = time.monotonic() + 5.0
+        while len(met) == 1 and len(handled) < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+        met.append(len(handled) >= 3)
+        if len(met) == 2:
+            raise AbortedError("by this test")
+        return commit(self, *given)
+
+    monkeypatch.setattr(TransactionalProducer, "commit", slow_commit)
+    bench.put(*(feedback(n) for n in range(40)))
+    with running(bench.hop(BatchHop, [Hop((bench.source,), whole, (bench.middle,), ahead=True)], most_records=10)):
+        assert bench.comments(bench.middle, 40) == [str(n) for n in range(40)]
+    assert met[1]
+    assert [handled.count([str(n) for n in range(at, at + 10)]) for at in (0, 10, 20, 30)] == [1, 2, 2, 1]
