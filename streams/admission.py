@@ -191,7 +191,7 @@ class Admission:
         if self._parking.step(record.topic) is None:
             return True
         now, counted = self._clock.now(), self._counted == self._intake.assignments
-        if not self._parking.whole(record.place, self._owned) or self._retrying.due(record) > now:
+        if not self._parking.whole(record.place, self._owned) or not self._retrying.is_due(record):
             return False
         return not (counted and self._parking.known(record.place) and self._parking.rests(record.place, now))
 

@@ -30,11 +30,18 @@ __all__ = ["Retrying"]
 
 @dataclass(frozen=True)
 class _Head:
-    """A record that stays at the head of a last step, how often it was given up, when it is due."""
+    """A record that stays at the head of a last step, and how often it was given up."""
 
     offset: int
     attempts: int
-    due: Micros
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """Until when the head of a partition waits, by the clock that nobody sets."""
+
+    offset: int
+    until: float
 
 
 @dataclass(frozen=True)
@@ -69,18 +76,20 @@ class Retrying:
         self._clock = clock
         self._heads: dict[Partition, _Head] = {}
         """Of last steps. Lost with the process: a head is then tried more often, never less."""
+        self._waits: dict[Partition, _Wait] = {}
 
-    def due(self, record: Record) -> Micros:
-        """When a record may be tried; a clock that was put back makes nobody wait longer than the step's delay."""
+    def is_due(self, record: Record) -> bool:
+        """Whether the head of a partition may be tried. How long it waits is settled when it is first asked for: a
+        clock that was put back makes nobody wait longer than the step's delay."""
         found = self.parking.step(record.topic)
         if found is None or not found[1]:
-            return AT_ONCE
-        ladder, step = found
-        head = self._heads.get(record.place)
-        if head and head.offset == record.offset:
-            return head.due
-        not_before = Deferred.read(record, ladder.topic).not_before
-        return min(not_before, Micros(self._clock.now() + ladder.delay(step)))
+            return True
+        wait = self._waits.get(record.place)
+        if wait is None or wait.offset != record.offset:
+            ladder, step = found
+            left = Deferred.read(record, ladder.topic).not_before - self._clock.now()
+            wait = self._wait(record, min(left, ladder.delay(step)))
+        return self._clock.monotonic() >= wait.until
 
     def process(self, records: Sequence[Record], condemned: GivenUp | None = None) -> Processed:
         """What becomes of a batch; of one that is `condemned` for a reason, dead letters unhandled.
@@ -150,8 +159,13 @@ class Retrying:
             due = Micros(now + stand.ladder.delay(stand.step + 1))
             self._climb(root, stand, done, stand.step + 1, due, attempts)
         else:
-            due = done.kept[root] = Micros(now + stand.ladder.delay(attempts))
-            self._heads[stand.place] = _Head(stand.record.offset, attempts, due)
+            done.kept[root] = AT_ONCE
+            self._heads[stand.place] = _Head(stand.record.offset, attempts)
+            self._wait(stand.record, stand.ladder.delay(attempts))
+
+    def _wait(self, record: Record, micros: int) -> _Wait:
+        wait = self._waits[record.place] = _Wait(record.offset, self._clock.monotonic() + micros / 1e6)
+        return wait
 
     def _hold(self, root: int, stand: _Stand, done: Processed) -> None:
         """A record that was held back in its batch goes where the one before it went."""

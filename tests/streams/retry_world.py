@@ -37,15 +37,20 @@ class HandClock:
 
     def __init__(self) -> None:
         self.micros = 1_000_000_000
+        self.put_back_by = 0
 
     def now(self) -> Micros:
-        return Micros(self.micros)
+        return Micros(self.micros - self.put_back_by)
 
     def monotonic(self) -> float:
         return self.micros / 1e6
 
     def sleep(self, seconds: float) -> None:
         self.micros += round(seconds * 1e6)
+
+    def put_back(self, seconds: float) -> None:
+        """The wall clock is set to an earlier time; the other goes on."""
+        self.put_back_by += round(seconds * 1e6)
 
 
 def copied(event: FeedbackGiven) -> FeedbackGiven:
@@ -160,7 +165,7 @@ class Life:
             self.read[place] += len(new)
             self.hand.add(new)
         now = world.clock.now()
-        batch = self.hand.take(most, lambda r: not parking.rests(r.place, now) and self.retrying.due(r) <= now)
+        batch = self.hand.take(most, lambda r: not parking.rests(r.place, now) and self.retrying.is_due(r))
         if not batch:
             return
         done = self.retrying.process(batch)

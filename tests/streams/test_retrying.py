@@ -186,6 +186,23 @@ def test_when_a_head_stays_on_the_last_step_then_its_partition_waits_for_it_and_
     assert [said for _, said, _ in world.written] == ["0", "1"] and world.settled()
 
 
+@pytest.mark.parametrize("on_the_last_step", [False, True])
+def test_when_the_clock_is_put_back_then_nothing_waits_longer_than_its_delay(on_the_last_step: bool) -> None:
+    world = world_of(Failures(left={"0": 1 + on_the_last_step}))
+    world.put("a", "0", 0)
+    life = Life(world, [0], world.clock)
+    life.turn(10, die=False)
+    if on_the_last_step:
+        # 5 s on the first step, then it waits for its own delay on the last one.
+        world.clock.sleep(5.1)
+        life.turn(10, die=False)
+    world.clock.put_back(86_400.0)
+    began = world.clock.monotonic()
+    drain(world, life)
+    assert [said for _, said, _ in world.written] == ["0"]
+    assert world.clock.monotonic() - began < 40.0
+
+
 def test_when_a_later_hop_of_a_fused_line_fails_then_nothing_of_the_record_is_written_before_it_works() -> None:
     world = world_of(Failures(left={"0": 1}), fused=True)
     world.put("a", "0", 0)
