@@ -18,6 +18,7 @@ from adapters.folder_source import FileGoneError, FolderSource, Found, Refused
 from adapters.object_source import FoundObject, ObjectSource
 from processors.ports import Claims
 from schemas.documents import DocumentChanged, DocumentDeleted
+from schemas.envelope import Micros
 from schemas.failures import REASON, STEP
 from streams import headers as names
 from streams.errors import StreamsError
@@ -25,7 +26,7 @@ from streams.publishing import Published, Publisher, Upload, document_changed
 from streams.reading import Reader, Reading, Slice
 from topics.ingest import DOCUMENT_CHANGED
 
-__all__ = ["STEP_NAME", "Change", "FolderMirror", "Known", "read_known"]
+__all__ = ["STEP_NAME", "Change", "FolderMirror", "Known", "known_from", "read_known"]
 
 STEP_NAME: Final = "watch"
 FOLDER: Final = "folder"
@@ -73,37 +74,61 @@ def read_known(reader: Reader, tenant: str, folder: str) -> Known:
     prefix = f"{tenant}|".encode()
     names_of = (DOCUMENT_CHANGED.name, DOCUMENT_CHANGED.dead_letters)
     parts = {name: Slice(keep=lambda key, _: key.startswith(prefix)) for name in names_of}
-    noted = [note for reading in reader.read_each(parts) if (note := _note(reading, folder)) is not None]
-    known = Known()
-    # By time: a file that was refused may have been taken since, and the other way round.
-    for _, document, digest, reason, state in sorted(noted):
-        if reason:
-            known.refusals[document] = reason
+    return known_from(reader.read_each(parts), folder)
+
+
+def known_from(readings: Iterable[Reading], folder: str) -> Known:
+    """What readings of both topics, each partition in its order, say of a folder.
+
+    The order of the log counts, not the time that stands in it: clocks are put back. Only between a refusal, which
+    stands on another topic, and a change there is nothing but the time: the later one is told of.
+    """
+    changes: dict[str, _Note] = {}
+    refusals: dict[str, _Note] = {}
+    for reading in readings:
+        if (note := _note(reading, folder)) is None:
             continue
-        known.refusals.pop(document, None)
-        known.hashes.pop(document, None)
-        known.states.pop(document, None)
-        if digest:
-            known.hashes[document] = digest
-        if digest and state:
-            known.states[document] = state
+        notes = refusals if note.reason else changes
+        held = notes.get(note.document)
+        # A document is in one partition, unless the topic was given more of them since.
+        if held is None or held.partition == note.partition or held.at <= note.at:
+            notes[note.document] = note
+    known = Known()
+    for document, note in changes.items():
+        if note.digest:
+            known.hashes[document] = note.digest
+        if note.digest and note.state:
+            known.states[document] = note.state
+    for document, refusal in refusals.items():
+        if document not in changes or changes[document].at < refusal.at:
+            known.refusals[document] = refusal.reason
     return known
 
 
-def _note(reading: Reading, folder: str) -> tuple[int, str, str, str, str] | None:
-    """What a record says of a folder: when, of which document, its hash or why it was refused (both empty for gone),
-    and the state it had."""
+@dataclass(frozen=True)
+class _Note:
+    """What a record says of a document of a folder: its hash and state, both empty for gone, or why it was refused."""
+
+    at: Micros
+    partition: int
+    document: str
+    digest: str = ""
+    state: str = ""
+    reason: str = ""
+
+
+def _note(reading: Reading, folder: str) -> _Note | None:
     event = reading.event
     if not isinstance(event, DocumentChanged | DocumentDeleted):
         return None
     mine = isinstance(event, DocumentChanged) and event.properties.get(FOLDER) == folder
-    digest = event.properties.get("sha256", "") if isinstance(event, DocumentChanged) and mine else ""
+    place = (reading.at, reading.partition, event.document)
     if reading.topic == DOCUMENT_CHANGED.name:
-        state = event.properties.get(STATE, "") if isinstance(event, DocumentChanged) and mine else ""
-        return reading.at, event.document, digest, "", state
+        said = event.properties if isinstance(event, DocumentChanged) and mine else {}
+        return _Note(*place, said.get("sha256", ""), said.get(STATE, ""))
     if not mine or names.value(reading.headers, STEP) != STEP_NAME.encode():
         return None
-    return reading.at, event.document, "", (names.value(reading.headers, REASON) or b"").decode(), ""
+    return _Note(*place, reason=(names.value(reading.headers, REASON) or b"").decode())
 
 
 class FolderMirror:
