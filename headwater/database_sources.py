@@ -19,6 +19,8 @@ from typing import Any, Final
 from adapters.connect_rest import ConnectApi, ConnectorState
 from adapters.joined_tables import install_join, remove_join
 from adapters.postgres_source import PostgresAddress, PostgresSource, SourceRefusedError
+from adapters.schema_registry import ConfluentSchemaIds
+from headwater.source_snapshots import began_anew
 from processors.ingest.capture import MAX_COLUMN_CHARS, TableMapping
 from processors.ingest.joins import JOIN_SCHEMA
 from schemas.changes import FLOOR
@@ -106,6 +108,7 @@ class DatabaseSources:
         with PostgresSource(self._address(state)) as database:
             slot, published = database.slot(slot_name(name)), database.published(slot_name(name))
             noted = database.noted(slot_name(name))
+            left = self._left_behind(database, state) if slot is not None and state.running else 0
         failed = "FAILED" in (state.state, *state.tasks)
         todo = ""
         if slot is None and (state.running or failed or state.stopped):
@@ -117,9 +120,9 @@ class DatabaseSources:
         elif failed:
             todo = f"its connector failed ({state.words}): headwater source resume {name}"
         elif noted == _UNRECONCILED:
-            todo = (
-                f"begun anew; rows deleted meanwhile are still found: headwater source reconcile {name}"
-            )
+            todo = f"begun anew; rows deleted meanwhile are still found: headwater source reconcile {name}"
+        elif left:
+            todo = f"its snapshot was begun anew, {left} documents have no row: headwater source reconcile {name}"
         return SourceStatus(
             name=name,
             state="FAILED" if failed else state.state,
@@ -182,6 +185,15 @@ class DatabaseSources:
             if database.noted(slot_name(name)) == _UNRECONCILED:
                 database.note(slot_name(name), "")
         return gone
+
+    def _left_behind(self, database: PostgresSource, state: ConnectorState) -> int:
+        """How many documents have no row any more, where that may be: after a snapshot that was begun anew."""
+        codec = Codec(ConfluentSchemaIds(self._settings.registry.url))
+        mappings = self._mappings(state.name, _tables(state))
+        topics = [f"cdc.{table}" for table in mappings]
+        if not began_anew(self._settings.kafka, codec, topics, state.config[_FLOOR_VALUE]):
+            return 0
+        return sum(len(self._vanished(database, table, mapping, codec)) for table, mapping in mappings.items())
 
     def _vanished(
         self, database: PostgresSource, table: str, mapping: TableMapping, codec: Codec

@@ -12,6 +12,7 @@ import pytest
 from adapters.connect_rest import ConnectApi
 from adapters.postgres_source import SourceRefusedError
 from adapters.schema_registry import ConfluentSchemaIds
+from headwater import database_sources
 from headwater.local.connect import KafkaConnect
 from headwater.local.parts import OwnPart
 from headwater.local.postgres import PostgresServer
@@ -98,6 +99,53 @@ def test_when_connect_is_killed_in_mid_work_then_the_table_is_the_documents(page
     pages.connect.start()
     rows = pages.query("SELECT id, title, body FROM pages")
     pages.settles({f"pages/{key}": f"{title}|{body}" for key, title, body in rows}, 60.0)
+
+
+def slowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connector that takes its time, so that it can be met in the middle of something."""
+    slow = {"max.batch.size": "50", "max.queue.size": "100", "poll.interval.ms": "300", "snapshot.fetch.size": "50"}
+    template = database_sources._template
+    monkeypatch.setattr(database_sources, "_template", lambda: {**template(), **slow})
+
+
+def test_when_connect_is_killed_in_mid_snapshot_then_status_tells_of_documents_without_a_row(
+    postgres: PostgresServer, connect: KafkaConnect, registry: OwnPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of rows that the first half told of, and that are gone when the snapshot begins anew, no change tells."""
+    made = with_heads(plain("reeds", postgres, connect), registry)
+    made.sql("INSERT INTO reeds SELECT n, 'n', 'text ' || n FROM generate_series(1, 500) n")
+    slowed(monkeypatch)
+    made.add()
+    made.until(lambda: len(made.records()) >= 50)
+    connect.child.kill()
+    told = {event.document for event in made.events()}
+    assert len(told) < 500 and "reeds/1" in told
+    write_heads(made, {f"reeds/{number}": 1 for number in (1, 2, 3)})
+    made.sql("DELETE FROM reeds WHERE id = 1", "UPDATE reeds SET body = 'while away' WHERE id = 2")
+    connect.start()
+    rows = made.query("SELECT id, title, body FROM reeds")
+    there = {f"reeds/{key}": f"{title}|{body}" for key, title, body in rows}
+    made.until(lambda: there.items() <= made.documents().items(), 60.0)
+    with made.sources() as sources:
+        assert "1 documents have no row: headwater source reconcile reeds" in sources.status("reeds").todo
+        gone = sources.reconcile("reeds", codec_of(registry), entrance())
+        assert [event.document for event in gone] == ["reeds/1"]
+        write_heads(made, {"reeds/1": 2}, gone=True)
+        assert sources.status("reeds").healthy
+        sources.remove("reeds", drop=True)
+
+
+def test_when_one_transaction_changes_50_000_rows_then_all_of_it_comes_in_order(pages: World) -> None:
+    pages.sql(
+        "INSERT INTO pages SELECT n, 'bulk', 'first ' || n FROM generate_series(100001, 120000) n",
+        "UPDATE pages SET body = 'second ' || id WHERE id > 100000",
+        "DELETE FROM pages WHERE id > 110000",
+    )
+    rows = pages.query("SELECT id, title, body FROM pages WHERE id > 100000")
+    assert len(rows) == 10_000
+    pages.until(lambda: len(pages.records()) > 60_000, 60.0)
+    found = {name: text for name, text in pages.documents().items() if int(name.split("/")[1]) > 100_000}
+    assert found == {f"pages/{key}": f"{title}|{body}" for key, title, body in rows}
 
 
 def test_when_rows_are_of_10_megabytes_then_they_pass_and_nothing_waits(pages: World) -> None:
@@ -224,24 +272,43 @@ def test_when_a_source_has_a_password_then_nothing_holds_it(postgres: PostgresSe
             sources.status("secrets")
 
 
+def codec_of(registry: OwnPart) -> Codec:
+    return Codec(ConfluentSchemaIds(registry.url, auto_register=True))
+
+
+def with_heads(made: World, registry: OwnPart) -> World:
+    """A source whose documents may have heads."""
+    made.settings = made.settings.model_copy(update={"registry": Registry(url=registry.url, auto_register=True)})
+    ensure(made.settings, topics=[DOCUMENT_CHANGED, DOCUMENT_HEAD, INDEX_GENERATION])
+    return made
+
+
+def write_heads(made: World, sources: dict[str, int], gone: bool = False) -> None:
+    """Heads as ingest would write them, by document, with the position of the source."""
+    codec = Codec(ConfluentSchemaIds(made.settings.registry.url, auto_register=True))
+    with Publisher(made.settings.kafka, codec, entrance()) as publisher:
+        for document, source in sources.items():
+            head = DocumentHead(
+                tenant=TENANT,
+                document=document,
+                version=Version(source=source, offset=0),
+                access_version=NO_ACCESS_VERSION,
+                generation="g1",
+                gone=gone,
+            )
+            publisher.publish(DOCUMENT_HEAD, head)
+
+
 def test_when_rows_vanished_unseen_then_reconcile_deletes_their_documents_and_no_others(
     postgres: PostgresServer, connect: KafkaConnect, registry: OwnPart
 ) -> None:
-    made = plain("gaps", postgres, connect, "(1, 'One', 'first')")
-    made.settings = made.settings.model_copy(update={"registry": Registry(url=registry.url, auto_register=True)})
-    ensure(made.settings, topics=[DOCUMENT_CHANGED, DOCUMENT_HEAD, INDEX_GENERATION])
-    codec = Codec(ConfluentSchemaIds(registry.url, auto_register=True))
+    made = with_heads(plain("gaps", postgres, connect, "(1, 'One', 'first')"), registry)
     made.add()
-    with Publisher(made.settings.kafka, codec, entrance()) as publisher, made.sources() as sources:
-        for document, source in (("gaps/1", 1), ("gaps/2", 1), ("gaps/3", 2**60)):
-            version = Version(source=source, offset=0)
-            head = DocumentHead(
-                tenant=TENANT, document=document, version=version, access_version=NO_ACCESS_VERSION, generation="g1"
-            )
-            publisher.publish(DOCUMENT_HEAD, head)
+    write_heads(made, {"gaps/1": 1, "gaps/2": 1, "gaps/3": 2**60})
+    with made.sources() as sources:
         sources.renew("gaps")
         assert "source reconcile gaps" in sources.status("gaps").todo
-        gone = sources.reconcile("gaps", codec, entrance())
+        gone = sources.reconcile("gaps", codec_of(registry), entrance())
         assert sources.status("gaps").healthy
         sources.remove("gaps", drop=True)
     assert [(event.document, event.tenant) for event in gone] == [("gaps/2", TENANT)]
