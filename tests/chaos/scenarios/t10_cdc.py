@@ -66,7 +66,7 @@ def run(form: Form, seed: int, folder: Path) -> Outcome:
     outcome.figures |= {"reads": findings.seen, "reads refused": dict(refused)}
     outcome.figures |= {"written in s": round(written_s, 1), "equal after s": round(equal_s, 1)}
     outcome.require(settled, "superseded objects were not removed in time")
-    outcome.require(findings.seen > form.pick(500, 10_000), "the reader saw too little")
+    outcome.require(findings.seen > form.pick(300, 3_000), "the reader saw too little")
     outcome.require(not writer.problems, "the writer failed")
     return outcome
 

@@ -164,5 +164,5 @@ def control(form: Form, seed: int, folder: Path) -> Outcome:
 
 
 T11: Final = Scenario(
-    "T11", "replay of a hop and of ingest", "offsets to 0 twice, old records shuffled through", run, control, False
+    "T11", "replay of a hop and of ingest", "offsets to 0 twice, old records shuffled through", run, control
 )
