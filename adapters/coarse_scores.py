@@ -3,6 +3,9 @@
 What it says is nearly the inner product; whoever searches takes somewhat more than he needs by it and compares those
 exactly. It needs the `index` extra; without it, searches compare all vectors exactly, which is slower and finds the
 same.
+
+Not a graph (HNSW): of hashed vectors, whose neighbours are nearly equally far, one finds 63 to 86 % of the ten nearest
+(usearch, 40,000 vectors, expansions of 64 to 512), and a filter by readers costs it more of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The index in a folder of this machine: BM25 by tantivy, exact vectors by numpy, both built from one log of objects.
+"""The index in a folder of this machine: BM25 by tantivy, all vectors compared, both built from one log of objects.
 
 A write goes to the log first, then to both halves in memory. Opening reads the log and builds both from it, so they
 hold the same objects whatever happened before.
@@ -30,7 +30,7 @@ _COMPACT_FROM: Final = 2_000
 
 
 class LocalIndex:
-    """Everything that can be found, in one folder. Use it for up to about 50,000 chunks per tenant, in one process.
+    """Everything that can be found, in one folder. Use it for up to some 200,000 chunks per tenant, in one process.
 
     >>> index = LocalIndex(Path(".headwater/index"))                                   # doctest: +SKIP
     >>> index.upsert(objects)                                                          # doctest: +SKIP
@@ -109,7 +109,7 @@ class LocalIndex:
         return self._candidates(self._keywords.search(tenant, text, limit, access))[:limit]
 
     def search_vector(self, tenant: str, vector: Vectors, limit: int, access: frozenset[str]) -> list[Candidate]:
-        """The nearest objects by inner product, exactly."""
+        """The nearest objects by inner product; scores are exact."""
         self._require_open()
         shelf = self._shelves.shelf(tenant)
         if shelf is None:

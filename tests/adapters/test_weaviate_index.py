@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.errors import IndexUnavailableError
@@ -65,6 +66,21 @@ def test_when_a_vector_has_another_dimension_then_nothing_is_written(weaviate_in
     with pytest.raises(ValueError, match="wanted a vector of dimension 32"):
         weaviate_index.upsert([good, replace(good, object_id="b", vector=b"\0" * 16)])
     assert list(weaviate_index.walk()) == []
+
+
+def test_when_the_index_is_quantised_then_scores_are_those_of_the_vectors_all_the_same(
+    weaviate_index: WeaviateIndex, weaviate_options: WeaviateOptions
+) -> None:
+    shape = replace(weaviate_index.shape, generation=f"q{uuid.uuid4().hex}", quantize=True)
+    things = named([f"gate{number}" for number in range(8)])
+    with WeaviateIndex(weaviate_options, shape) as quantised:
+        quantised.upsert(things)
+        found = quantised.search_vector("acme", EMBEDDER.embed([things[3].chunk.text])[0], 8, EVERYONE)
+        quantised.drop()
+    asked = np.frombuffer(things[3].vector, "<f4")
+    exact = {one.object_id: float(np.frombuffer(one.vector, "<f4") @ asked) for one in things}
+    assert {one.object.object_id: one.score for one in found} == pytest.approx(exact, abs=1e-6)
+    assert {one.object.vector for one in found} == {b""}
 
 
 def test_when_fields_are_odd_then_they_come_back_equal(weaviate_index: WeaviateIndex) -> None:
