@@ -97,7 +97,7 @@ class CdcRun:
         """The committed heads as the log has them."""
         settings = self.parts.settings
         codec = Codec(ConfluentSchemaIds(settings.registry.url))
-        heads_of = committed_heads(settings.kafka, codec, SystemClock(), settings.index.generation)
+        heads_of = committed_heads(settings, codec, SystemClock())
         return {head.document: head for head in heads_of("texts/")}
 
     def await_equal(self, within_s: float) -> float:

@@ -176,8 +176,7 @@ class IndexRun:
 
     def heads(self, parts: Parts) -> dict[str, DocumentHead]:
         """The committed heads, by document."""
-        settings = self.settings
-        heads_of = committed_heads(settings.kafka, parts.codec, SystemClock(), settings.index.generation)
+        heads_of = committed_heads(self.settings, parts.codec, SystemClock())
         return {head.document: head for head in heads_of("texts/")}
 
     def _count(self, parts: Parts, topic: str) -> int:
