@@ -65,11 +65,14 @@ def sweep(producer: Any, router: Router, reach: Reach, send_offsets: SendOffsets
     The caller reads its committed offsets afterwards: a commit that was promised and not carried out is undone here.
     Raises KafkaException, StuckError, ClusterUnavailableError; the producer is of no use then.
     """
-    producer.begin_transaction()
+    # Asked before, since the time of the transaction runs: on a slow cluster it would be over before it began.
+    places: list[tuple[str, int]] = []
     for topic in reach.topics:
         with contextlib.suppress(TopicMissingError):
-            for partition in range(router.count(topic)):
-                producer.produce(topic, key=SWEEP_KEY, value=None, partition=partition)
+            places += [(topic, partition) for partition in range(router.count(topic))]
+    producer.begin_transaction()
+    for topic, partition in places:
+        producer.produce(topic, key=SWEEP_KEY, value=None, partition=partition)
     # An abort throws away what is not sent yet, and a partition that got nothing would get no marker.
     producer.flush(timeout_s)
     with contextlib.suppress(KafkaException):

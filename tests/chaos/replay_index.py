@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from adapters.host import SystemClock, SystemIds
 from headwater.local.beside import client_settings
+from headwater.local.broker import BrokerSpec, KafkaBroker
 from headwater.local.child import Child, ChildSpec
 from headwater.local.parts import REGISTRY, OwnPart
 from headwater.local.ports import choose_port
@@ -32,7 +33,6 @@ from streams.parts import Parts
 from streams.publishing import Entrance, Publisher
 from streams.reading import Reader
 from streams.settings import load, user_cache
-from tests.chaos.brokers import new_broker
 from tests.chaos.cdc_reader import ReaderSpec
 from tests.chaos.replay_texts import TENANT, Change
 from topics.ingest import ACCESS_CHANGED, DOCUMENT_CHANGED, DOCUMENT_HEAD, EMBEDDING_COMPUTED
@@ -85,7 +85,7 @@ class IndexRun:
         self._end.close()
 
     def _start(self) -> None:
-        broker = self._end.enter_context(new_broker(self.folder / "kafka"))
+        broker = self._end.enter_context(KafkaBroker(BrokerSpec(self.folder / "kafka", user_cache(), quick=True)))
         registry = OwnPart(REGISTRY, self.folder / "registry")
         self._end.callback(registry.stop)
         registry.begin(choose_port("the registry"), (("HEADWATER_KAFKA__BOOTSTRAP", broker.bootstrap),))
@@ -106,7 +106,6 @@ class IndexRun:
         ensure(self.settings)
         self._environment = (
             ("HEADWATER_KAFKA__BOOTSTRAP", broker.bootstrap),
-            ("HEADWATER_KAFKA__TRANSACTION_TIMEOUT_MS", "2500"),
             ("HEADWATER_REGISTRY__URL", registry.url),
             ("HEADWATER_REGISTRY__AUTO_REGISTER", "true"),
             ("HEADWATER_INDEX__FOLDER", str(self.settings.index.folder)),
