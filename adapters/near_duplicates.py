@@ -45,6 +45,10 @@ class MinHashSigner:
     256
     """
 
+    def warm(self) -> None:
+        """Imports what signing needs, which takes a second: else the first document would wait for it."""
+        self.sign(np.array([1], np.uint32))
+
     def sign(self, shingles: npt.NDArray[np.uint32]) -> bytes:
         """Equal numbers at the same places in two signatures tell how much the texts share."""
         if not len(shingles):

@@ -41,7 +41,7 @@ __all__ = ["Auditor", "Report"]
 
 _LOG = structlog.get_logger(__name__)
 
-DRIFT: Final = Gauge("headwater_audit_drift", "Documents that drifted, as the last look found.", ["kind"])
+DRIFT: Final = Gauge("headwater_audit_drift", "Documents that drifted, as the last look found.", ["kind", "generation"])
 REPAIRS: Final = Count("headwater_audit_repairs_total", "Repairs, by what had drifted.", ["kind"])
 LOOKS: Final = Count("headwater_audit_looks_total", "Looks of the auditor that came to an end.")
 FAILED: Final = Count("headwater_audit_failures_total", "Looks that a dependency kept from coming to an end.")
@@ -72,12 +72,14 @@ class Report:
 class Auditor:
     """Looks, remembers what it suspects, and repairs if it may. Use one per index, in the process that holds it.
 
+    `group`: the consumer group that makes the heads of this generation, where that is not ordinary ingest.
     Raises what reading the cluster or the index raises; nothing was repaired then that was not confirmed.
     """
 
     parts: Parts
     grace_s: float
     repair: bool = False
+    group: str = ""
     _source: SourceSide = field(default_factory=SourceSide)
     _repairs: Counter[Place] = field(default_factory=Counter)
     _suspects: drift.Suspects = field(init=False)
@@ -85,7 +87,7 @@ class Auditor:
     def __post_init__(self) -> None:
         self._suspects = drift.Suspects(self.grace_s)
         for kind in drift.KINDS:
-            DRIFT.labels(kind)
+            DRIFT.labels(kind, self._generation)
             REPAIRS.labels(kind)
 
     def look(self) -> Report:
@@ -146,7 +148,7 @@ class Auditor:
     def _handled(self) -> dict[tuple[str, int], int]:
         lag = GroupLag(self.parts.settings.kafka, self.parts.port("clock"))
         try:
-            return handled(lag)
+            return handled(lag, self.group)
         finally:
             lag.close()
 
@@ -184,7 +186,7 @@ class Auditor:
     def _headed_elsewhere(self, places: set[Place]) -> set[Place]:
         if not places:
             return set()
-        mine = self.parts.port("generation")
+        mine = self._generation
         found = self._log.matching([DOCUMENT_HEAD.name], lambda _, value: bool(value))
         heads = [reading.event for reading in found if isinstance(reading.event, DocumentHead)]
         return {
@@ -192,6 +194,10 @@ class Auditor:
             for head in heads
             if head.generation != mine and (head.tenant, head.document) in places and not head.gone
         }
+
+    @property
+    def _generation(self) -> str:
+        return str(self.parts.port("generation"))
 
     @property
     def _log(self) -> KeyedLog:
@@ -248,14 +254,13 @@ class Auditor:
         head: DocumentHead | None = self.parts.port("heads").get(*finding.place)
         return head
 
-    @staticmethod
-    def _tell(report: Report) -> None:
+    def _tell(self, report: Report) -> None:
         LOOKS.inc()
         for kind, number in report.counts().items():
-            DRIFT.labels(kind).set(number)
+            DRIFT.labels(kind, self._generation).set(number)
         if report.drift:
             kinds = {kind: number for kind, number in report.counts().items() if number}
-            _LOG.warning("audit.drift", repaired=len(report.repaired), **kinds)
+            _LOG.warning("audit.drift", index=self._generation, repaired=len(report.repaired), **kinds)
 
 
 _REPAIR: Final[dict[str, Any]] = {

@@ -80,10 +80,11 @@ class SourceSide:
             self.access_at[place] = _stands(reading)
 
 
-def handled(lag: GroupLag) -> dict[tuple[str, int], int]:
+def handled(lag: GroupLag, group: str = "") -> dict[tuple[str, int], int]:
     """Up to which offset everything has become a head, or a dead letter, by topic and partition.
 
-    Where the steps are not fused, a partition in which a later one is behind counts as not handled at all.
+    Where the steps are not fused, a partition in which a later one is behind counts as not handled at all; so does one
+    in which `group` is, that makes a generation from redacted documents.
     """
     changes = {partition: one.committed for partition, one in lag.of(FIRST, DOCUMENT_CHANGED.name).items()}
     access, alone = lag.of(FIRST, ACCESS_CHANGED.name), lag.of(INDEX, ACCESS_CHANGED.name)
@@ -92,7 +93,16 @@ def handled(lag: GroupLag) -> dict[tuple[str, int], int]:
         changes |= dict.fromkeys(behind, 0)
     done = {(DOCUMENT_CHANGED.name, partition): offset for partition, offset in changes.items()}
     stands = {p: max(one.committed, alone[p].committed) for p, one in access.items()}
-    return done | {(ACCESS_CHANGED.name, partition): offset for partition, offset in stands.items()}
+    done |= {(ACCESS_CHANGED.name, partition): offset for partition, offset in stands.items()}
+    if not group:
+        return done
+    late = {
+        partition
+        for topic in (REDACTED.name, ACCESS_CHANGED.name)
+        for partition, one in lag.of(group, topic).items()
+        if one.records
+    }
+    return {(topic, partition): 0 if partition in late else offset for (topic, partition), offset in done.items()}
 
 
 def _stands(reading: Reading) -> Stands:

@@ -296,7 +296,9 @@ class Parts:
         return SplitterByType(chunking.rule(), by_type, self.port("embedder"), TreeSitterSyntax())
 
     def _signer(self) -> MinHashSigner:
-        return MinHashSigner()
+        signer = MinHashSigner()
+        signer.warm()
+        return signer
 
     def _duplicates(self) -> MemoryDuplicates:
         return MemoryDuplicates()

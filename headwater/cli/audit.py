@@ -16,6 +16,7 @@ from headwater.cli.reaching import ToKafka, reach
 
 if TYPE_CHECKING:
     from streams.audit import Auditor, Report
+    from streams.parts import Parts
 
 __all__ = ["register"]
 
@@ -34,6 +35,7 @@ class AuditOptions(ToKafka):
     )
     once: Annotated[bool, typer.Option("--once", help="Two looks, the grace apart, then end (the default).")] = False
     every: Annotated[float, typer.Option(min=0.0, help="Look every so many seconds until stopped.")] = 0.0
+    generation: Annotated[str, typer.Option(help="Which index generation; else the one that serves.")] = ""
     grace: Annotated[float, typer.Option(min=0.0, help="What differs for less than this is on its way, seconds.")] = 5.0
     output: OutputOption = "table"
 
@@ -50,16 +52,34 @@ def audit(context: typer.Context, options: AuditOptions) -> None:
     configure(quiet_kafka=True)
     if options.once and options.every:
         raise usage("wanted --once or --every, got both")
-    parts = Parts(reach(context, options))
+    root = Parts(reach(context, options))
+    parts, group = _parts_of(root, options.generation)
     try:
         parts.port("store")
         parts.open({"heads", "embedding_cache"} if options.repair else {"heads"}, mending=False)
-        auditor = Auditor(parts, options.grace, options.repair)
+        auditor = Auditor(parts, options.grace, options.repair, group)
         left = _forever(auditor, options) if options.every else _once(auditor, options)
     finally:
         parts.close()
+        if parts is not root:
+            root.close()
     if left:
         raise typer.Exit(GATE)
+
+
+def _parts_of(root: Parts, generation: str) -> tuple[Parts, str]:
+    """The ports of a generation, and the group that makes its heads where that is not ordinary ingest."""
+    from streams.generation_log import choice_of, read_table, require_living
+    from streams.generation_parts import GenerationParts
+    from streams.retiring import groups_of
+
+    settings = root.settings
+    known = read_table(settings, root.codec, root.port("clock"))
+    name = generation or choice_of(known, settings).generation
+    if name == settings.index.generation and not known.retired(name):
+        return root, ""
+    registered = require_living(known, name)
+    return GenerationParts(root, registered), groups_of(name, built=True)[0] if registered.built else ""
 
 
 def _once(auditor: Auditor, options: AuditOptions) -> bool:

@@ -69,7 +69,10 @@ def build(context: typer.Context, options: BuildOptions) -> None:
 
     settings = reach(context, options)
     operator = _operator(settings)
-    registered = operator.register(_changed(settings, options), options.name)
+    try:
+        registered = operator.register(_changed(settings, options), options.name)
+    except ValueError as error:
+        raise usage(f"settings of the new generation can't be used: {error}") from error
     say(f"{registered.generation}: {registered.model}, {registered.dimension} wide, {registered.fingerprint}")
     if options.wait:
         serving = choice_of(operator.table(), settings).generation

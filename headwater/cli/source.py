@@ -176,5 +176,8 @@ def _show(found: list[SourceStatus], output: Output) -> None:
     if output == "json":
         emit([{**dataclasses.asdict(one), "healthy": one.healthy} for one in found])
         return
+    if not found:
+        say("no source was added: headwater source add postgres NAME --table SCHEMA.TABLE")
+        return
     rows = [{**dataclasses.asdict(one), "tables": ", ".join(one.tables), "todo": one.todo or "-"} for one in found]
     table(rows, ["name", "state", "tables", "slot", "behind_bytes", "todo"])
