@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import pairwise
 from typing import Final
@@ -15,7 +15,16 @@ from streams.ingest import INGEST
 from streams.reading import Reader, Slice
 from topics.ingest import DOCUMENT_INDEXED
 
-__all__ = ["FreshnessReport", "Selection", "Slow", "Spread", "freshness_of", "read_freshness", "stages_of"]
+__all__ = [
+    "FreshnessReport",
+    "Selection",
+    "Slow",
+    "Spread",
+    "first_of_each",
+    "freshness_of",
+    "read_freshness",
+    "stages_of",
+]
 
 TOTAL: Final = "total"
 ORDER: Final = ("source", *(hop.name for hop in INGEST))
@@ -67,11 +76,15 @@ class FreshnessReport:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which receipts to read: of a tenant, of a document, from a moment on; empty means all."""
+    """Which receipts to read: of a tenant, of a document, from a moment on; empty means all.
+
+    `built` says since when each generation follows that was built from the log: what is older was replayed into it.
+    """
 
     tenant: str = ""
     document: str = ""
     since: Micros | None = None
+    built: Mapping[str, Micros] = field(default_factory=dict)
 
 
 def read_freshness(reader: Reader, selection: Selection, slo_ms: int) -> FreshnessReport:
@@ -92,7 +105,17 @@ def read_freshness(reader: Reader, selection: Selection, slo_ms: int) -> Freshne
     part = Slice(since=selection.since, partition=partition, keep=ours)
     events = (reading.event for reading in reader.read(DOCUMENT_INDEXED.name, part))
     receipts = [event for event in events if isinstance(event, DocumentIndexed) and _wanted(event, selection)]
-    return freshness_of(receipts, slo_ms)
+    return freshness_of(first_of_each(receipts, selection.built), slo_ms)
+
+
+def first_of_each(receipts: Iterable[DocumentIndexed], built: Mapping[str, Micros]) -> list[DocumentIndexed]:
+    """Without what was replayed into a new generation, and each version by the generation that had it first: a build
+    says nothing about how fresh the index is."""
+    live = [one for one in receipts if one.generation not in built or _begin(one) >= built[one.generation]]
+    first: dict[tuple[str, str, Version], str] = {}
+    for one in sorted(live, key=lambda one: one.occurred_at):
+        first.setdefault((one.tenant, one.document, one.version), one.generation)
+    return [one for one in live if first[one.tenant, one.document, one.version] == one.generation]
 
 
 def freshness_of(receipts: Iterable[DocumentIndexed], slo_ms: int) -> FreshnessReport:
@@ -137,7 +160,12 @@ def _wanted(receipt: DocumentIndexed, selection: Selection) -> bool:
 
 
 def _total(receipt: DocumentIndexed) -> float:
-    return max(0.0, (receipt.occurred_at - min(receipt.trail.values())) / 1_000)
+    return max(0.0, (receipt.occurred_at - _begin(receipt)) / 1_000)
+
+
+def _begin(receipt: DocumentIndexed) -> Micros:
+    """When the source, or whoever came first, had it."""
+    return min(receipt.trail.values(), default=receipt.occurred_at)
 
 
 def _spread(stage: str, took: Sequence[float]) -> Spread:

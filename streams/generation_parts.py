@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from processors.ingest.generations import Identity, require_name
 from schemas.documents import GenerationRegistered
+from schemas.envelope import Micros
 from streams.follow import Follower
 from streams.generations import GenerationError
 from streams.parts import Parts
@@ -18,7 +19,7 @@ from streams.settings import Chunking, Embed, Settings
 __all__ = ["GenerationParts", "configuration_of", "registered_of", "settings_of"]
 
 # What another generation has of its own; whatever else a step asks for is the same for all of them.
-_OWN: Final = frozenset({"generation", "heads", "store", "splitter", "materials", "build_pace"})
+_OWN: Final = frozenset({"generation", "heads", "store", "splitter", "materials", "build_pace", "registered_at"})
 _OF_THE_MODEL: Final = frozenset({"embedder", "embedding_cache"})
 # Which model, not how it is run here.
 _MODEL: Final = {"model", "dimension"}
@@ -88,6 +89,9 @@ class GenerationParts(Parts):
 
     def port(self, name: str) -> Any:
         return super().port(name) if name in self._own else self._root.port(name)
+
+    def _registered_at(self) -> Micros:
+        return self._registered.occurred_at
 
     def identity(self) -> Identity:
         """What the log says that it is made by."""

@@ -14,9 +14,11 @@ from processors.ingest.index import fold
 from processors.ingest.regenerate import Materials, Source, regenerate
 from processors.ingest.settle import settle
 from processors.ports import EmbeddingCache, Heads
-from schemas.envelope import Event
+from schemas.envelope import Event, Micros
 from streams.build_pace import BuildPace
+from streams.generations import Generations
 from streams.hop import BatchLimits, Hop
+from streams.metrics import observe_freshness
 from streams.selection import Selected
 from topics.ingest import ACCESS_CHANGED, DOCUMENT_HEAD, DOCUMENT_INDEXED, DOCUMENT_REDACTED, EMBEDDING_COMPUTED
 
@@ -44,7 +46,14 @@ def hops_of(generation: str) -> list[Selected]:
         waits_for=tuple(sorted(VIEWS)),
         called=f"regenerate.{generation}",
     )
-    end = Hop((DOCUMENT_HEAD,), settle, (DOCUMENT_INDEXED,), waits_for=("heads",), called=f"settle.{generation}")
+    end = Hop(
+        (DOCUMENT_HEAD,),
+        settle,
+        (DOCUMENT_INDEXED,),
+        committed=_observe,
+        waits_for=("heads",),
+        called=f"settle.{generation}",
+    )
     return [Selected("generation", (make,)), Selected("generation", (end,))]
 
 
@@ -59,3 +68,9 @@ def _take(events: Iterable[Event], embedding_cache: EmbeddingCache, heads: Heads
     remember(committed, embedding_cache)
     fold(committed, heads)
     build_pace.rest()
+
+
+def _observe(events: Iterable[Event], serving: Generations, registered_at: Micros) -> None:
+    """How fresh the index is, once ordinary ingest makes no heads any more and says so no longer; never a replay."""
+    if not serving.own_lives:
+        observe_freshness(e for e in events if min(getattr(e, "trail", {}).values(), default=0) >= registered_at)

@@ -46,12 +46,16 @@ def freshness(context: typer.Context, options: FreshnessOptions) -> None:
     from adapters.host import SystemClock
     from headwater.cli.logs import configure
     from streams.freshness import Selection, read_freshness
+    from streams.generation_log import read_table
     from streams.reading import Reader
 
     configure(quiet_kafka=True)
     settings, clock = reach(context, options), SystemClock()
-    selection = Selection(options.tenant, options.document, moment_before(clock.now(), options.since))
-    with Reader(settings.kafka, codec_for(settings), clock) as reader:
+    codec, since = codec_for(settings), moment_before(clock.now(), options.since)
+    known = read_table(settings, codec, clock).registered
+    built = {name: one.occurred_at for name, one in known.items() if one.built}
+    selection = Selection(options.tenant, options.document, since, built)
+    with Reader(settings.kafka, codec, clock) as reader:
         report = read_freshness(reader, selection, settings.freshness.slo_ms)
     if options.output == "json":
         emit(msgspec.to_builtins(asdict(report)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from schemas.documents import DocumentIndexed
 from schemas.envelope import Micros, Version
-from streams.freshness import freshness_of, stages_of
+from streams.freshness import first_of_each, freshness_of, stages_of
 
 
 def receipt(total_ms: float, document: str = "d", start: str = "source", skew_ms: float = 0.0) -> DocumentIndexed:
@@ -43,3 +45,13 @@ def test_when_the_clocks_differ_then_it_is_said_and_no_stage_is_negative() -> No
 def test_when_there_are_no_receipts_then_there_is_a_report_all_the_same() -> None:
     report = freshness_of([], slo_ms=150)
     assert (report.receipts, report.within, report.total.most, report.stages) == (0, 1.0, 0.0, ())
+
+
+def test_when_a_generation_is_built_then_its_replay_says_nothing_about_freshness() -> None:
+    old, live = receipt(50), receipt(60, "other")
+    replayed = msgspec.structs.replace(receipt(90_000), generation="g2")
+    followed = msgspec.structs.replace(receipt(80, "other"), generation="g2")
+    alone = msgspec.structs.replace(receipt(70, "new"), generation="g2")
+    everything = [replayed, old, followed, live, alone]
+    assert first_of_each(everything, {"g2": Micros(2_000_000)}) == [old, live]
+    assert first_of_each(everything, {"g2": Micros(0)}) == [old, live, alone]
