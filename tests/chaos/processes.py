@@ -25,7 +25,8 @@ AIM_S: Final = 0.002
 # One that has just begun has written nothing yet.
 LATE_S: Final = 0.04
 TAIL_BYTES: Final = 2_048
-READY_S: Final = 30.0
+# A machine with no time to spare starts a worker in half a minute; nobody waits longer than it takes.
+READY_S: Final = 90.0
 GRACE_S: Final = 10.0
 
 

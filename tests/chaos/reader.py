@@ -17,7 +17,7 @@ from tests.chaos.rows import Row, TopicUnreadError, consumer_of, ends, partition
 POLL_S: Final = 0.1
 MOST: Final = 500
 JOIN_S: Final = 20.0
-FOUND_S: Final = 10.0
+FOUND_S: Final = 30.0
 
 
 class Reader:

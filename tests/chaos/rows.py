@@ -27,7 +27,7 @@ ATTEMPT: Final = "attempt"
 """Header: who wrote the record and in which of its transactions."""
 SEQ: Final = "seq"
 """Header of source records: the number under the key, readable where the value is not (poison)."""
-ASK_S: Final = 10.0
+ASK_S: Final = 30.0
 
 
 class TopicUnreadError(Exception):

@@ -74,6 +74,8 @@ class Scenario:
 
     A scenario that waits for its part has no `run`; it counts neither as passed nor as failed. In the short form run
     and control go side by side, unless they are `alone`: where they hurt the same broker, or time alone decides.
+    Where times are compared (`timed`) no other scenario runs meanwhile. `short_s` is about how long its short form
+    takes: the longest begin first.
     """
 
     name: str
@@ -82,3 +84,5 @@ class Scenario:
     run: Runner | None = None
     control: Runner | None = None
     alone: bool = True
+    timed: bool = False
+    short_s: float = 20.0

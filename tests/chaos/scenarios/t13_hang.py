@@ -147,4 +147,4 @@ def control(form: Form, seed: int, folder: Path) -> Outcome:
     return outcome
 
 
-T13: Final = Scenario("T13", "one generation hangs among thousands", "a hang, then kill -9", run, control)
+T13: Final = Scenario("T13", "one generation hangs among thousands", "a hang, then kill -9", run, control, timed=True)
