@@ -37,6 +37,7 @@ from streams.refusals import log_refusal
 from streams.routing import Router, send
 from streams.settings import Kafka
 from streams.sweeping import Reach, group_metadata, sweep
+from streams.unmasking import unmasked
 
 _LOG = structlog.get_logger(__name__)
 
@@ -90,7 +91,8 @@ class TransactionalProducer:
         give_up = self._clock.monotonic() + GIVE_UP_AFTER_S
         while True:
             try:
-                self._make()
+                with unmasked():
+                    self._make()
                 return
             except (KafkaException, StuckError, ClusterUnavailableError) as error:
                 self._discard()
@@ -117,17 +119,18 @@ class TransactionalProducer:
             raise AbortedError("the producer was replaced; what the last commit said is read back first")
         deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
         try:
-            self._producer.begin_transaction()
-            self._produce(outgoing, deadline)
-            self._until(deadline, partial(self._send_offsets, list(offsets), group))
-            self._end(deadline, meanwhile)
+            with unmasked():
+                self._producer.begin_transaction()
+                self._produce(outgoing, deadline)
+                self._until(deadline, partial(self._send_offsets, list(offsets), group))
+                self._end(deadline, meanwhile)
         except StuckError as error:
             self._abandon(error)
             raise AbortedError(str(error)) from error
         except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
             self._undo(error)
             raise AbortedError(str(error)) from error
-        self._producer.poll(0)
+        self._is_disturbed()
         return offsets
 
     def settle(self) -> Sequence[TopicPartition]:
@@ -202,7 +205,13 @@ class TransactionalProducer:
             self._bounded(end, deadline - self._clock.monotonic() + GRACE_S, meanwhile=meanwhile)
 
     def _is_disturbed(self) -> bool:
-        self._producer.poll(0)
+        try:
+            with unmasked():
+                self._producer.poll(0)
+        except KafkaException as error:
+            # Fatal: it was fenced, by whom and when is for the next producer to find out.
+            _LOG.warning("producer.failed", hop=self._hop, reason=str(error.args[0]))
+            self._disturbed = True
         return self._disturbed
 
     def _abandon(self, error: Exception) -> None:
