@@ -31,7 +31,7 @@ from streams.worker import Worker
 from tests.live.generation_world import TENANT, World, folder_of, other
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_INDEXED, INDEX_GENERATION
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 PLACES = ("harbour", "quarry", "orchard", "mill", "chapel", "viaduct", "lighthouse", "bakery")
 LONG = " It was built by hand, is painted every spring, and is looked after by the keeper of the place." * 12
@@ -109,7 +109,7 @@ def test_when_the_builder_is_killed_in_mid_replay_then_it_goes_on_where_it_was(w
     first = world.computed()
     world.operator.register(other(world.settings, max_tokens=90), "k1")
     builder = _builder(world, tmp_path, "k1")
-    _until(lambda: len(list(world.heads("k1").walk())) >= 2, "the builder committed nothing")
+    _until(lambda: len(list(world.heads("k1").walk())) >= 2, "the builder committed nothing", 90.0)
     os.kill(builder.pid, signal.SIGKILL)
     builder.wait(10)
     done = len(list(world.heads("k1").walk()))
