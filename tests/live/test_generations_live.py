@@ -19,16 +19,15 @@ from headwater.cli.exits import GATE, code_of
 from headwater.cli.main import app
 from schemas.documents import DocumentHead, DocumentIndexed, IndexGeneration
 from schemas.queries import AnswerGiven
-from streams.audit_service import Audits
 from streams.ensure import ensure
 from streams.generations import GenerationError
 from streams.parts import Parts
 from streams.promotion import GateError
 from streams.selection import select
-from streams.settings import Audit, child_environment, load
+from streams.settings import child_environment, load
 from streams.tombstones import bury_heads
 from streams.worker import Worker
-from tests.live.generation_world import TENANT, World, folder_of, other
+from tests.live.generation_world import TENANT, World, folder_of, mended, other
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_INDEXED, INDEX_GENERATION
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
@@ -188,7 +187,7 @@ def test_when_the_configured_one_is_retired_then_the_others_follow_on_from_redac
         # Erasures went with the generation's steps once: they belong to all of them.
         stores = world.erase("chapel.md")
         assert stores["index g3"][1] == 0 and stores["index g3"][0] > 0
-        _until(lambda: _mended(worker, "orchard.md"), "the auditor did not mend the generation that serves")
+        _until(lambda: mended(worker, "g3", "orchard.md"), "the auditor did not mend the generation that serves")
         assert "index g1" not in stores and "chapel.md" not in {head.document for head in _alive(world, "g3")}
 
 
@@ -229,20 +228,6 @@ def _heads(world: World, generation: str) -> list[DocumentHead]:
     """Every head that was ever written."""
     events = world.events(DOCUMENT_HEAD.name)
     return [event for event in events if isinstance(event, DocumentHead) and event.generation == generation]
-
-
-def _mended(worker: Worker, document: str) -> bool:
-    """Whether what is taken out of the index that serves is back after the auditor's looks."""
-    generations = worker._parts.port("serving")
-    audits = Audits(generations, Audit(every_s=1.0, grace_s=0.2, repair=True))
-    with generations.lease(TENANT) as served:
-        lost = [found.object_id for found in served.store.walk(TENANT) if found.document == document]
-        served.store.remove(TENANT, lost)
-        assert served.store.existing(TENANT, lost) == set()
-        for _ in range(2):
-            assert "g3" in audits.look() and "g1" not in audits._auditors
-            time.sleep(0.3)
-        return bool(lost) and served.store.existing(TENANT, lost) == set(lost)
 
 
 def _alive(world: World, generation: str) -> list[DocumentHead]:

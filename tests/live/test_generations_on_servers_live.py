@@ -17,7 +17,7 @@ from headwater.local.redis_server import RedisServer
 from headwater.local.weaviate import WeaviateServer
 from streams.ensure import ensure
 from streams.settings import load
-from tests.live.generation_world import TENANT, World, other
+from tests.live.generation_world import TENANT, World, mended, other
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -80,7 +80,8 @@ def test_when_a_generation_on_servers_is_retired_then_its_collection_and_its_hea
     # The gone head of what was erased is buried too.
     assert world.operator.retire("g1", "test", 30.0) == len(PLACES)
     assert _collections(world) == {"g2"} and _generations_in_redis(world) == {"g2"}
-    with world.worker():
+    with world.worker() as worker:
+        assert mended(worker, "g2", "orchard.md")
         stores = world.erase("mill.md")
         assert stores["index g2"][0] > 0 and stores["index g2"][1] == 0
         assert "index g1" not in stores
