@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -30,8 +31,8 @@ _MAX_STALE: Final = 2_048
 _WIDER, _LEAST_WIDE = 4, 256
 
 
-@dataclass(frozen=True)
-class Entry:
+# Made for every write, and again whenever the rows grow: a dataclass takes several times as long.
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An object, its vector apart (a view of its row), and the operation that wrote its words."""
 
     object: IndexObject
@@ -41,18 +42,21 @@ class Entry:
 
     def whole(self) -> IndexObject:
         """The object with its vector."""
-        held = self.object
-        return IndexObject(
-            object_id=held.object_id,
-            tenant=held.tenant,
-            document=held.document,
-            version=held.version,
-            title=held.title,
-            source_uri=held.source_uri,
-            access=held.access,
-            chunk=held.chunk,
-            vector=self.vector.tobytes(),
-        )
+        return _with_vector(self.object, self.vector.tobytes())
+
+
+def _with_vector(held: IndexObject, vector: bytes) -> IndexObject:
+    return IndexObject(
+        object_id=held.object_id,
+        tenant=held.tenant,
+        document=held.document,
+        version=held.version,
+        title=held.title,
+        source_uri=held.source_uri,
+        access=held.access,
+        chunk=held.chunk,
+        vector=vector,
+    )
 
 
 @dataclass
@@ -103,7 +107,7 @@ class VectorShelf:
         held = self._entries.get(found.object_id)
         row = held.row if held else self._free_row()
         rows = self._rows
-        entry = Entry(replace(found, vector=b""), seq, row, rows.matrix[row])
+        entry = Entry(_with_vector(found, b""), seq, row, rows.matrix[row])
         rows.matrix[row] = vector
         if rows.coarse is not None:
             rows.stale.add(row)
@@ -122,7 +126,7 @@ class VectorShelf:
         held = self._entries.get(object_id)
         if held is None:
             return None
-        entry = replace(held, object=replace(held.object, access=access), seq=seq)
+        entry = Entry(replace(held.object, access=access), seq, held.row, held.vector)
         self._entries[object_id] = self._rows.entries[held.row] = entry
         self._rows.readers[held.row] = self._reader_number(access)
         return entry
@@ -170,7 +174,7 @@ class VectorShelf:
         new.readers[: len(kept)] = old.readers[kept]
         if new.coarse is not None:
             new.coarse.take(np.arange(len(kept)), new.matrix[: len(kept)])
-        new.entries = [replace(entry, row=row, vector=new.matrix[row]) for row, entry in enumerate(living)]
+        new.entries = [Entry(entry.object, entry.seq, row, new.matrix[row]) for row, entry in enumerate(living)]
         self._entries = {entry.object.object_id: entry for entry in new.entries if entry is not None}
         self._rows = new
 

@@ -46,7 +46,7 @@ def words_hash(words: list[str]) -> str:
 
 
 def shingles(words: list[str]) -> npt.NDArray[np.uint32]:
-    """A number for every run of five words, each once; a shorter text is one run."""
+    """A number for every run of five words; a shorter text is one run."""
     if not words:
         return np.zeros(0, np.uint32)
     numbers = np.fromiter(map(_number, words), np.uint64, len(words))
@@ -54,7 +54,7 @@ def shingles(words: list[str]) -> npt.NDArray[np.uint32]:
     mixed = np.zeros(runs, np.uint64)
     for place in range(min(_RUN, len(words))):
         mixed += numbers[place : place + runs] * _FACTORS[place]
-    return np.unique((mixed >> np.uint64(32)).astype(np.uint32))
+    return (mixed >> np.uint64(32)).astype(np.uint32)
 
 
 @lru_cache(maxsize=_WORDS_KEPT)

@@ -155,7 +155,8 @@ def _wrong_vector(event: ChunkEmbedded) -> str | None:
             f"wanted a vector of {event.dimension} float32 ({wanted} bytes), got {len(event.vector)} bytes "
             f"in chunk {event.chunk.name!r}; embed it again"
         )
-    length = float(np.linalg.norm(np.frombuffer(event.vector, dtype="<f4")))
+    vector = np.frombuffer(event.vector, dtype="<f4")
+    length = float(np.sqrt(vector.dot(vector)))
     if not abs(length - 1) <= LENGTH_TOLERANCE:
         return f"wanted a vector of length 1, got {length} in chunk {event.chunk.name!r}; embed it again"
     return None
