@@ -26,6 +26,8 @@ from topics.ingest import DOCUMENT_HEAD, DOCUMENT_INDEXED, EMBEDDING_COMPUTED
 __all__ = ["Counts", "Groups", "counted", "written"]
 
 ASK_S: Final = 10.0
+# As many as groups follow each other on the way of a document, and one more.
+LOOKS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,10 @@ class Groups:
     def behind(self) -> int:
         """Records that some group has not handled. The groups are asked side by side: each answer takes a while."""
         return sum(self._asking.map(self._behind, self._reads))
+
+    def settled(self) -> bool:
+        """Whether nothing is left to do anywhere: no lag in several looks, as what one group ends another begins."""
+        return not any(self.behind() for _ in range(LOOKS))
 
     def _behind(self, group: str) -> int:
         stands = (self._lag.of(group, topic) for topic in self._reads[group])

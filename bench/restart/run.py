@@ -66,7 +66,7 @@ class Bench:
             ]
             for one in sent:
                 publisher.wait(one)
-        self._await(lambda: self._heads_answer() and not self.groups.behind(), "the documents were not all settled")
+        self._await(lambda: self._heads_answer() and self.groups.settled(), "the documents were not all settled")
         return time.monotonic() - began
 
     def counts(self) -> Counts:

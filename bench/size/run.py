@@ -96,7 +96,7 @@ class Bench:
     def settle(self, most: int) -> None:
         """Waits until at most so many records are not handled yet."""
         until = time.monotonic() + GIVE_UP_S
-        while self._groups.behind() > most:
+        while not (self._groups.settled() if most == 0 else self._groups.behind() <= most):
             if time.monotonic() > until:
                 raise TimeoutError(f"the documents were not settled after {GIVE_UP_S:g} s")
             time.sleep(0.5)
