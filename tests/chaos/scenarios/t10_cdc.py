@@ -78,9 +78,12 @@ def control(form: Form, seed: int, folder: Path) -> Outcome:  # damage shows soo
     spec = {"folder": str(folder), "documents": documents, "seed": seed}
     readers = [ReaderSpec(**spec, defence=one, name=f"without-{one}") for one in ("fence", "proof")]  # type: ignore[arg-type]  # fields by name
     with CdcParts(folder) as parts, CdcRun(parts, readers) as made:
-        writer = Writer(parts.postgres.dsn, documents, 600, seed, rate=40.0)
+        # Slowly, so that what was gone for a moment is seen to come back as it was.
+        writer = Writer(parts.postgres.dsn, documents, 240, seed, rate=10.0)
         writer.create()
         made.follow()
+        # A view that holds nothing yet has nothing to lose.
+        made.await_equal(60.0)
         wear(made, writer, [FLUSH] * 40, (0.2, 0.5), seed)
         made.await_equal(60.0)
         made.stop_workers()
