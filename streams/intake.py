@@ -105,8 +105,9 @@ class Intake:
             return []
         asked = self._clock.monotonic()
         first = self._consumer.poll(wait_s)
+        # However it ended: beside a partition in flow a silent one never makes it wait for nothing.
+        self._lookout.hungry(self._clock.monotonic() - asked)
         if first is None:
-            self._lookout.hungry(self._clock.monotonic() - asked)
             return []
         return self._records([first, *fetched(self._consumer, most - 1, self._most_bytes - len(first))])
 

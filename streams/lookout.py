@@ -57,7 +57,7 @@ class Lookout:
         self._turn = 0
 
     def hungry(self, seconds: float) -> None:
-        """Counts time in which the consumer was asked for records and had none: nothing then explains a lag."""
+        """Counts time in which the consumer was asked for records and had none yet: nothing then explains a lag."""
         self._hungry_s += seconds
 
     def is_due(self) -> bool:
