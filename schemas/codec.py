@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import struct
-import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final, Protocol
 
@@ -78,8 +78,7 @@ class Codec:
     def __init__(self, registry: SchemaIds, again: Collection[Events] = ()) -> None:
         self._registry = registry
         self._again = frozenset(again)
-        self._recent: dict[bytes, Event] = {}
-        self._keeping = threading.Lock()
+        self._decoded_lately = lru_cache(RECENT)(self._decoded)
         self._writers: dict[tuple[str, Events], dict[type[Event], tuple[bytes, Schema]]] = {}
         self._ours: dict[Events, tuple[_Branch, ...]] = {}
         self._foreign: dict[int, Schema] = {}
@@ -118,15 +117,7 @@ class Codec:
         Raises UndecodableError for bytes that are none, SchemaUnknownError for an id the registry does not have, and
         the registry's own error where it is away: that one says nothing about the bytes.
         """
-        if events not in self._again:
-            return self._decoded(data, events)
-        if (known := self._recent.get(data)) is None:
-            known = self._decoded(data, events)
-            with self._keeping:
-                self._recent[data] = known
-                if len(self._recent) > RECENT:
-                    del self._recent[next(iter(self._recent))]
-        return known
+        return self._decoded_lately(data, events) if events in self._again else self._decoded(data, events)
 
     def _decoded(self, data: bytes, events: Events) -> Event:
         if len(data) <= FRAME.size:
