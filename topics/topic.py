@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, TypeVar
 
+import msgspec
+
 from schemas.envelope import Event
 
 E = TypeVar("E", bound=Event)
@@ -39,6 +41,12 @@ class Topic(Generic[E]):
     replies: bool = False
     lane: str = ""
     raw: bool = False
+
+    def __post_init__(self) -> None:
+        # msgspec learns a class's fields when it first converts to it, and two threads that are first at once end the
+        # process (a null pointer, 0.22.0): so it is told here, where modules are imported one after the other.
+        for event in self.events:
+            msgspec.json.Decoder(event)
 
     @property
     def dead_letters(self) -> str:

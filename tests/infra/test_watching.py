@@ -93,7 +93,7 @@ def test_when_the_connector_is_read_then_it_repeats_nothing_and_hides_its_passwo
     wanted = {
         "plugin.name": "pgoutput",
         "exactly.once.support": "required",
-        "poll.interval.ms": "10",
+        "poll.interval.ms": "2",
         "topic.prefix": "cdc",
         "tombstones.on.delete": "true",
         "skipped.operations": "none",
