@@ -88,8 +88,8 @@ def handled(lag: GroupLag, group: str = "") -> dict[tuple[str, int], int]:
     """
     changes = {partition: one.committed for partition, one in lag.of(FIRST, DOCUMENT_CHANGED.name).items()}
     access, alone = lag.of(FIRST, ACCESS_CHANGED.name), lag.of(INDEX, ACCESS_CHANGED.name)
-    for group, topic in LATER.items():
-        behind = {p for p, one in lag.of(group, topic).items() if one.committed >= 0 and one.records}
+    for later, topic in LATER.items():
+        behind = {p for p, one in lag.of(later, topic).items() if one.committed >= 0 and one.records}
         changes |= dict.fromkeys(behind, 0)
     done = {(DOCUMENT_CHANGED.name, partition): offset for partition, offset in changes.items()}
     stands = {p: max(one.committed, alone[p].committed) for p, one in access.items()}
