@@ -187,9 +187,13 @@ class DatabaseSources:
         return gone
 
     def _left_behind(self, database: PostgresSource, state: ConnectorState) -> int:
-        """How many documents have no row any more, where that may be: after a snapshot that was begun anew."""
+        """How many documents have no row any more, where that may be: after a snapshot that was begun anew.
+
+        Whoever asks for a status may have settings that map other tables: of those the status tells the rest.
+        """
         codec = Codec(ConfluentSchemaIds(self._settings.registry.url))
-        mappings = self._mappings(state.name, _tables(state))
+        known = self._settings.sources.tables
+        mappings = {table: known[name] for table in _tables(state) if (name := table.rpartition(".")[2]) in known}
         topics = [f"cdc.{table}" for table in mappings]
         if not began_anew(self._settings.kafka, codec, topics, state.config[_FLOOR_VALUE]):
             return 0
