@@ -128,7 +128,7 @@ def _stale(log: Log, asked: Asked, answer: AnswerGiven | AnswerWithheld | None) 
 
 
 def cut_over(log: Log, promoted_at: float, old: str) -> float:
-    """Seconds from a promotion's commit to the last answer that the old generation still gave; 0 where none did."""
+    """Seconds from a promotion's record to the last answer that the old generation still gave; 0 where none did."""
     late = [
         at - promoted_at
         for at, answer in log.answers.values()

@@ -32,7 +32,7 @@ from bench.generations.load import TENANT, Load, word
 from headwater.local.spec import StackSpec
 from headwater.local.stack import Stack
 from schemas.codec import Codec
-from schemas.documents import EmbeddingComputed
+from schemas.documents import EmbeddingComputed, IndexGeneration
 from schemas.envelope import Version
 from schemas.queries import AnswerGiven
 from streams.promotion import Operator
@@ -40,7 +40,7 @@ from streams.publishing import Entrance, Publisher
 from streams.reading import Reader
 from streams.settings import Settings, load, user_cache
 from topics.answer import ANSWER_GIVEN, PASSAGES_FOUND
-from topics.ingest import DOCUMENT_HEAD, EMBEDDING_COMPUTED
+from topics.ingest import DOCUMENT_HEAD, EMBEDDING_COMPUTED, INDEX_GENERATION
 
 CLAIM: Final = "generations"
 TARGET: Final = {"failed": 0, "mixed": 0, "mislabelled": 0, "stale": 0, "cut_over_s": 1.0}
@@ -98,7 +98,7 @@ class Run:
         }
         self._phase(f"both {new}")
         self._operator.promote(new, (), CLAIM)
-        self._moments[f"promoted {new}"] = time.time()
+        self._moments[f"promoted {new}"] = self._chosen_at()
         self._phase(f"after {new}")
 
     def _roll_back(self, new: str, old: str) -> list[str]:
@@ -109,11 +109,17 @@ class Run:
         if late := self._operator.late(new, old, 30.0):
             raise TimeoutError(f"the old generation is {late} documents behind")
         self._operator.rollback(CLAIM)
-        self._moments["rolled back"] = time.time()
+        self._moments["rolled back"] = self._chosen_at()
         time.sleep(1.0)
         asked = [self._load.ask(number) for number in chosen]
         self._phase("rolled back")
         return asked
+
+    def _chosen_at(self) -> float:
+        """When the last choice was written, by its record: by the time that a command returns, it has long counted."""
+        with Reader(self._settings.kafka, self._codec, SystemClock()) as reader:
+            found = [one for one in reader.read(INDEX_GENERATION.name) if isinstance(one.event, IndexGeneration)]
+        return max(one.at for one in found) / 1e6
 
     def _phase(self, name: str) -> None:
         at = time.strftime("%H:%M:%S")
