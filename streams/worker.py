@@ -90,7 +90,7 @@ class Worker:
         """`run`, with signals and the operators' port."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
-        # A batch makes tens of thousands of small objects and no cycles: looking for some after every 700 took a tenth
+        # A batch makes tens of thousands of small objects and no cycles: looking for some after every 700 took 3 to 9 %
         # of the processor.
         gc.set_threshold(*GARBAGE)
         if not self.settings.worker.ops_port:
