@@ -72,6 +72,8 @@ class Intake:
         self._refusals = 0
         self._join_at: float | None = None
         self._fresh: set[Partition] = set()
+        self._returned: set[Partition] = set()
+        """Assigned since the last read: librdkafka gives a partition back as paused as it was when it was taken."""
         self._done: dict[Partition, frozenset[int]] = {}
         self.met: dict[Partition, tuple[int, str | None]] = {}
         """What the last owners of partitions assigned since left: offset and metadata. Whoever looks takes it out."""
@@ -107,6 +109,9 @@ class Intake:
         first = self._consumer.poll(wait_s)
         # However it ended: beside a partition in flow a silent one never makes it wait for nothing.
         self._lookout.hungry(self._clock.monotonic() - asked)
+        if self._returned and not self._paused:
+            self._apply(self._consumer.resume, self._returned - self._held)
+            self._returned.clear()
         if first is None:
             return []
         return self._records([first, *fetched(self._consumer, most - 1, self._most_bytes - len(first))])
@@ -128,13 +133,14 @@ class Intake:
         return since == self.revocations or all(map(self.current, records))
 
     def pause(self) -> None:
-        """Stops fetching, while polling goes on. Do it again after every assignment: new partitions come unpaused."""
+        """Stops fetching, while polling goes on. Do it again after every assignment, for what comes new is fetched."""
         self._paused = True
         self._apply(self._consumer.pause)
 
     def resume(self) -> None:
         if self._paused:
             self._paused = False
+            self._returned.clear()
             self._apply(self._consumer.resume, set(self.ledger.places()) - self._held)
 
     def hold(self, held: frozenset[Partition]) -> None:
@@ -231,6 +237,7 @@ class Intake:
         for place in self.ledger.places():
             self.ledger.revoke(place)
         self._fresh.clear()
+        self._returned.clear()
         self._done.clear()
         self._lookout = Lookout(self._patience_s, self._clock, self._asking)
         self._open()
@@ -306,6 +313,7 @@ class Intake:
         for partition in partitions:
             self.ledger.assign((partition.topic, partition.partition))
             self._fresh.add((partition.topic, partition.partition))
+            self._returned.add((partition.topic, partition.partition))
         self.assignments += 1
         metrics.observe_rebalance(self.hop, self._clock.monotonic() - self._lost_at)
         self._lost_at = -math.inf
@@ -321,6 +329,7 @@ class Intake:
         for partition in partitions:
             self.ledger.revoke((partition.topic, partition.partition))
             self._fresh.discard((partition.topic, partition.partition))
+            self._returned.discard((partition.topic, partition.partition))
             self._done.pop((partition.topic, partition.partition), None)
         _LOG.info("partitions.revoked", hop=self.hop, partitions=_names(partitions))
 

@@ -145,9 +145,10 @@ def running(hop: BatchHop | KeyedHop) -> Iterator[threading.Event]:
     finally:
         stop.set()
         thread.join(DEADLINE_S)
+        # Also where the test failed already: why the hop died is the reason then.
+        if failed:
+            raise failed[0]
     assert not thread.is_alive(), "the hop did not stop in time"
-    if failed:
-        raise failed[0]
 
 
 def eventually(check: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:

@@ -88,9 +88,9 @@ async def test_when_a_question_is_answered_then_each_piece_comes_once(
         asked = query(question)
         replies = await collect(exchange, asked)
     texts = [reply.text for reply in replies if isinstance(reply, AnswerDelta)]
-    # The answer may overtake its last delta, whose text then comes as one.
+    # The answer is on a topic of its own and may overtake deltas, whose text then comes as one.
     assert "".join(texts) == "".join(WORDS)
-    assert texts[0] == WORDS[0]
+    assert texts[0].startswith(WORDS[0])
     assert isinstance(replies[-1], AnswerGiven)
     assert replies[-1].answer_id == asked.query_id
     assert exchange.waiting == 0
