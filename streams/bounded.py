@@ -53,16 +53,21 @@ class Bounded:
         self._calls.put((call, future))
         meanwhile()
         left, given_up = timeout_s, False
-        while left > 0:
-            try:
-                return future.result(min(_LOOK_S, left))
-            except StillRunningError:
-                if future.done():
-                    # Ended this very moment, or with a time-out of its own: either is what there is to say.
-                    return future.result()
-            left -= _LOOK_S
-            if not given_up and hopeless():
-                left, given_up = min(left, LAST_CHANCE_S), True
+        try:
+            while left > 0:
+                try:
+                    return future.result(min(_LOOK_S, left))
+                except StillRunningError:
+                    if future.done():
+                        # Ended this very moment, or with a time-out of its own: either is what there is to say.
+                        return future.result()
+                left -= _LOOK_S
+                if not given_up and hopeless():
+                    left, given_up = min(left, LAST_CHANCE_S), True
+        finally:
+            # An error holds this frame: held by the frame in turn, it would keep the call's client alive, whose threads
+            # wake up a thousand times a second once its broker was lost.
+            del future, call
         self.close()
         self._calls = self._new()
         what = "a broker was lost and" if given_up else f"wanted an answer within {timeout_s:.1f} s,"
@@ -81,8 +86,16 @@ class Bounded:
 
 def _serve(calls: SimpleQueue[_Call | None]) -> None:
     while (taken := calls.get()) is not None:
-        call, future = taken
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
+        _run(*taken)
+        # Waiting for the next call must not keep alive what the last one was given.
+        del taken
+
+
+def _run(call: Callable[[], object], future: Future[object]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as error:
+        future.set_exception(error)
+    finally:
+        # The error holds this frame, and the future holds the error.
+        del call, future

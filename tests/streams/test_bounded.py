@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillRunningError
 
@@ -69,3 +72,30 @@ def test_when_a_call_ends_in_the_moment_in_which_waiting_ended_then_its_result_c
 
     monkeypatch.setattr(bounded, "Future", EndsJustAfter)
     assert Bounded("test")(lambda: 7, 5.0) == 7
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_when_a_call_is_over_then_nothing_holds_what_it_was_given(late: bool) -> None:
+    """A client that is held lives on: its threads wake up a thousand times a second after a broker was lost."""
+
+    class Client:
+        def fail(self) -> None:
+            if late:
+                release.wait(5.0)
+            raise ValueError("refused")
+
+    release, client, calls = threading.Event(), Client(), Bounded("test")
+    alive = weakref.ref(client)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError, StuckError):
+            calls(client.fail, 0.1 if late else 5.0)
+        del client
+        release.set()
+        until = time.monotonic() + 5.0
+        while alive() is not None and time.monotonic() < until:
+            time.sleep(0.01)
+        assert alive() is None
+    finally:
+        gc.enable()
