@@ -148,11 +148,15 @@ class AnswerDelta(Event, frozen=True, kw_only=True):
 
 
 class Sentence(Value, frozen=True, kw_only=True):
-    """A sentence of a draft and the numbers of the sources it cites."""
+    """A sentence of a draft and the numbers of the sources it cites.
+
+    `span` are the words of it that answer the question by themselves, where the writer knows them.
+    """
 
     text: str
     cites: tuple[int, ...]
     support: float = 0.0
+    span: str = ""
 
 
 class AnswerDrafted(Event, frozen=True, kw_only=True):
@@ -184,8 +188,20 @@ class Citation(Value, frozen=True, kw_only=True):
     page: int | None = None
 
 
+class ExactSpan(Value, frozen=True, kw_only=True):
+    """The words that answer a question by themselves, and where they stand in the document of citation `number`."""
+
+    text: str
+    number: int
+    start: int
+    end: int
+
+
 class AnswerGiven(Event, frozen=True, kw_only=True):
-    """The final answer. `answer_id` is the query's id, so a repeat is dropped at the sink."""
+    """The final answer. `answer_id` is the query's id, so a repeat is dropped at the sink.
+
+    `span` is the short answer where the question asks for one and a sentence holds it.
+    """
 
     answer_id: str
     question: str
@@ -197,6 +213,7 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     confidence: float = 0.0
     passages: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    span: ExactSpan | None = None
 
 
 class AnswerWithheld(Event, frozen=True, kw_only=True):

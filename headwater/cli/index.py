@@ -210,8 +210,8 @@ def _changed(settings: Settings, options: BuildOptions) -> Settings:
 def _compared(settings: Settings, options: CompareOptions | PromoteOptions) -> Comparison:
     from adapters.host import SystemClock
     from streams.comparing import asked_lately, compare_generations, golden
-    from streams.evaluation import read_lines
     from streams.generation_log import choice_of, read_table, require_living
+    from streams.trial import read_lines
 
     codec, clock = codec_for(settings), SystemClock()
     known = read_table(settings, codec, clock)

@@ -11,7 +11,7 @@ from processors.answer.sentences import Span, locate, sentences
 from processors.answer.words import coverage, stems
 from processors.answer.writing import TRUNCATED, cited
 from processors.ports import Judge
-from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Citation, Passage, Sentence
+from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Citation, ExactSpan, Passage, Sentence
 
 NOT_IN_DOCUMENTS: Final = "The documents do not answer this question."
 
@@ -34,6 +34,7 @@ class _Checked:
 
     sentence: Sentence
     citations: tuple[Citation, ...]
+    span: ExactSpan | None = None
 
 
 def check(
@@ -66,22 +67,33 @@ def check(
         confidence=confidence,
         passages=tuple(source.passage.object_id for source in draft.sources),
         degraded=draft.degraded,
+        span=next((each.span for each in standing if each.span), None),
     )
 
 
 def _checked(sentence: Sentence, passages: Mapping[int, Passage], judge: Judge, bar: AnswerBar) -> _Checked | None:
-    found = []
+    found, span = [], None
     for number in sentence.cites:
         passage = passages.get(number)
         quote, support = _evidence(sentence.text, passage, judge) if passage else (None, 0.0)
         if passage and quote and support >= bar.support:
             found.append((support, _citation(number, passage, quote)))
+            span = span or _span(number, passage, quote, sentence.span)
     if not found:
         return None
     best = max(support for support, _ in found)
     kept = tuple(citation for _, citation in found)
     cites = tuple(citation.number for citation in kept)
-    return _Checked(Sentence(text=sentence.text, cites=cites, support=best), kept)
+    return _Checked(Sentence(text=sentence.text, cites=cites, support=best), kept, span)
+
+
+def _span(number: int, passage: Passage, quote: Span, wanted: str) -> ExactSpan | None:
+    """Where the short answer stands in the document; None where the quote does not hold it word for word."""
+    found = locate(wanted, quote.text) if wanted else None
+    if found is None:
+        return None
+    start = _placed(passage, quote.start + found.start)
+    return ExactSpan(text=found.text, number=number, start=start, end=_placed(passage, quote.start + found.end))
 
 
 def _evidence(claim: str, passage: Passage, judge: Judge) -> tuple[Span | None, float]:
@@ -105,7 +117,12 @@ def _citation(number: int, passage: Passage, quote: Span) -> Citation:
         title=passage.title,
         source_uri=passage.source_uri,
         quote=quote.text,
-        start=passage.start + max(0, quote.start - passage.lead),
-        end=passage.start + max(0, quote.end - passage.lead),
+        start=_placed(passage, quote.start),
+        end=_placed(passage, quote.end),
         page=passage.page,
     )
+
+
+def _placed(passage: Passage, position: int) -> int:
+    """A position in a passage's text as one in its document: what leads the text stands further up."""
+    return passage.start + max(0, position - passage.lead)
