@@ -22,7 +22,7 @@ import contextlib
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -34,6 +34,7 @@ from processors.contract import Stop
 from processors.ports import Clock
 from streams import metrics
 from streams.admission import Admission
+from streams.bounded import ended
 from streams.deliveries import PlainProducer
 from streams.follow import Follower
 from streams.intake import Intake
@@ -226,11 +227,11 @@ class BatchHop:
 
     def _await(self, future: Future[Processed]) -> Processed:
         """Waits for the handler; after a moment polling goes on, which reads the next batch ahead."""
-        if _ended(future, AHEAD_AFTER_S):
+        if ended(future, AHEAD_AFTER_S):
             return future.result()
         seen = NEVER
         try:
-            while not _ended(future, POLL_S):
+            while not ended(future, POLL_S):
                 seen = self._read_ahead(0, seen)
                 self._admission.tick()
                 self._intake.watch()
@@ -330,12 +331,6 @@ class BatchHop:
         self._intake.rewind()
         # A commit whose answer was lost may have written what the views have not seen yet: catch up again.
         self._rewinds += 1
-
-
-def _ended(future: Future[Processed], within_s: float) -> bool:
-    """Whether a call ended within a time, whatever came of it."""
-    wait((future,), within_s)
-    return future.done()
 
 
 def _interruptible(stop: threading.Event) -> None:

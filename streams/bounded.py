@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillRunningError
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, TypeVar
 
 from streams.errors import StreamsError
 
-__all__ = ["Bounded", "StuckError"]
+__all__ = ["Bounded", "StuckError", "ended"]
 
 _LOOK_S: Final = 0.1
 # What a call gets once nothing is to be hoped for: a broker that answers at all does so within this.
 LAST_CHANCE_S: Final = 1.0
 
 
+_Result = TypeVar("_Result")
 _Call = tuple[Callable[[], object], "Future[object]"]
 
 
@@ -54,16 +54,12 @@ class Bounded:
         meanwhile()
         left, given_up = timeout_s, False
         try:
-            while left > 0:
-                try:
-                    return future.result(min(_LOOK_S, left))
-                except StillRunningError:
-                    if future.done():
-                        # Ended this very moment, or with a time-out of its own: either is what there is to say.
-                        return future.result()
+            while left > 0 and not ended(future, min(_LOOK_S, left)):
                 left -= _LOOK_S
                 if not given_up and hopeless():
                     left, given_up = min(left, LAST_CHANCE_S), True
+            if future.done():
+                return future.result()
         finally:
             # An error holds this frame: held by the frame in turn, it would keep the call's client alive, whose threads
             # wake up a thousand times a second once its broker was lost.
@@ -89,6 +85,12 @@ def _serve(calls: SimpleQueue[_Call | None]) -> None:
         _run(*taken)
         # Waiting for the next call must not keep alive what the last one was given.
         del taken
+
+
+def ended(future: Future[_Result], within_s: float) -> bool:
+    """Whether a call ended within a time, whatever came of it."""
+    wait((future,), within_s)
+    return future.done()
 
 
 def _run(call: Callable[[], object], future: Future[object]) -> None:

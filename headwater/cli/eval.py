@@ -39,9 +39,7 @@ def retrieval(
     passages: _Passages,
     questions: Annotated[
         Path,
-        typer.Option(
-            help="JSON lines {id, question}, and the `passage` that answers it or `relevant`, {id: grade}."
-        ),
+        typer.Option(help="JSON lines {id, question}, and the `passage` that answers it or `relevant`, {id: grade}."),
     ],
     limit: _Limit = 0,
     output: OutputOption = "table",
