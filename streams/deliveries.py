@@ -18,7 +18,7 @@ from streams import metrics
 from streams.clients import producer_config
 from streams.errors import ClusterUnavailableError, TopicMissingError
 from streams.records import Outgoing
-from streams.routing import Router, send
+from streams.routing import Router, has_sent
 from streams.settings import Kafka
 from streams.transactions import AbortedError
 
@@ -84,7 +84,9 @@ class PlainProducer:
                 self._producer.flush(_WAIT_S)
             return self.settle()
         except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
-            raise self._aborted(str(error)) from error
+            refusal = str(error)
+        # Not while the error is handled: the client library would keep it, and the producer with it (transactions.py).
+        raise self._aborted(refusal)
 
     def settle(self) -> Sequence[TopicPartition]:
         """Commits the offsets of what was delivered since; the answer to that is not waited for."""
@@ -126,19 +128,8 @@ class PlainProducer:
             self._refused = str(error)
 
     def _produce(self, outgoing: Iterable[Outgoing], deadline: float) -> None:
-        producer, router, on_delivery = self._producer, self._router, self._on_delivery
         for out in outgoing:
-            try:
-                send(producer, router, out, on_delivery)
-            except BufferError:
-                self._produce_when_there_is_room(out, deadline)
-
-    def _produce_when_there_is_room(self, out: Outgoing, deadline: float) -> None:
-        while True:
-            self._producer.poll(_WAIT_S)
-            try:
-                send(self._producer, self._router, out, self._on_delivery)
-                return
-            except BufferError:
+            while not has_sent(self._producer, self._router, out, self._on_delivery):
+                self._producer.poll(_WAIT_S)
                 if self._clock.monotonic() > deadline:
-                    raise
+                    raise BufferError("the producer's queue was full until the batch's time was over")

@@ -34,8 +34,6 @@ from streams.transactions import AbortedError
 _LOG = structlog.get_logger(__name__)
 # Long enough for a loaded coordinator, short enough that a member that must join again does so soon.
 ASK_TIMEOUT_S: Final = 2.0
-
-
 FULL_QUEUE_BACKOFF_MS: Final = 5
 MARK_TIMEOUT_S: Final = 5.0
 ASK_AGAIN_S: Final = 0.2
@@ -211,11 +209,13 @@ class Intake:
         """Looks for stalls once a second: seeks again what stands still, and begins again where only that helps."""
         if not self._lookout.is_due():
             return
-        places = self.ledger.places()
+        places, silent, standing = self.ledger.places(), "", list[Partition]()
         try:
             standing = self._lookout.look(self._consumer, places, places if self._paused else self._held)
         except SilentError as error:
-            self.reopen(str(error))
+            silent = str(error)
+        if silent:  # Not while the error is handled: the client library would keep it, and the consumer with it.
+            self.reopen(silent)
             return
         metrics.observe_positions(self.hop, self._lookout.positions, len(places))
         for place in standing:

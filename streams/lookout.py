@@ -108,6 +108,9 @@ class Lookout:
             return
         asked, self._asked = self._asked, {}
         for place, answer in asked.items():
+            if (error := answer.exception()) is not None:
+                # A new one: the answer's own would hold this frame, and the frame the answer.
+                raise KafkaException(*error.args)
             self._ends[(place.topic, place.partition)] = answer.result().offset
 
     def _stand(self, consumer: Any, places: Sequence[Partition]) -> dict[Partition, tuple[int, int]]:

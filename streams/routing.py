@@ -85,3 +85,12 @@ def send(producer: Any, router: Router, out: Outgoing, on_delivery: Any = None) 
         producer.produce(out.topic, out.value, out.key, partition, on_delivery, headers=list(out.headers))
     else:
         producer.produce(out.topic, out.value, out.key, partition, on_delivery)
+
+
+def has_sent(producer: Any, router: Router, out: Outgoing, on_delivery: Any = None) -> bool:
+    """Sends, and says False where the producer's queue is full: poll it, outside of any `except`, and try again."""
+    try:
+        send(producer, router, out, on_delivery)
+    except BufferError:
+        return False
+    return True

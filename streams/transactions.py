@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from streams.errors import ClusterUnavailableError, StreamsError, TopicMissingEr
 from streams.hearing import ConnectionListener
 from streams.records import Outgoing
 from streams.refusals import log_refusal
-from streams.routing import Router, send
+from streams.routing import Router, has_sent
 from streams.settings import Kafka
 from streams.sweeping import Reach, group_metadata, sweep
 from streams.unmasking import unmasked
@@ -58,6 +59,20 @@ GIVE_UP_AFTER_S: Final = 120.0
 # send_offsets_to_transaction ignores its timeout where the group's coordinator is gone (librdkafka#5456, #5511): it is
 # given this much longer than it was told, then its producer is left behind.
 GRACE_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """How a call of the client library failed. `error` is its own, where it gave one."""
+
+    reason: str
+    error: KafkaError | None = None
+    is_stuck: bool = False
+
+    @property
+    def is_indefinite(self) -> bool:
+        """Nobody knows whether it was done, or this producer can do nothing more."""
+        return self.error is not None and (self.error.fatal() or self.error.code() in _INDEFINITE)
 
 
 class AbortedError(StreamsError):
@@ -89,19 +104,14 @@ class TransactionalProducer:
     def open(self, keep_alive: Callable[[], None] = lambda: None) -> None:
         """Makes a producer; fences a living predecessor of the same id and closes what a dead one left open."""
         give_up = self._clock.monotonic() + GIVE_UP_AFTER_S
-        while True:
-            try:
-                with unmasked():
-                    self._make()
-                return
-            except (KafkaException, StuckError, ClusterUnavailableError) as error:
-                self._discard()
-                if self._clock.monotonic() > give_up:
-                    raise ProducerLostError(
-                        f"no transactional producer {self._id!r} for {GIVE_UP_AFTER_S:g} s: {error}"
-                    ) from error
-                _LOG.warning("producer.waiting", hop=self._hop, reason=str(error.args[0]))
-                keep_alive()
+        while (failure := self._failure_of(self._make)) is not None:
+            self._discard()
+            if self._clock.monotonic() > give_up:
+                raise ProducerLostError(
+                    f"no transactional producer {self._id!r} for {GIVE_UP_AFTER_S:g} s: {failure.reason}"
+                )
+            _LOG.warning("producer.waiting", hop=self._hop, reason=failure.reason)
+            keep_alive()
 
     def commit(
         self,
@@ -117,21 +127,44 @@ class TransactionalProducer:
         if self._is_disturbed():
             self.renew("a broker was lost since the last transaction")
             raise AbortedError("the producer was replaced; what the last commit said is read back first")
-        deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
-        try:
-            with unmasked():
-                self._producer.begin_transaction()
-                self._produce(outgoing, deadline)
-                self._until(deadline, partial(self._send_offsets, list(offsets), group))
-                self._end(deadline, meanwhile)
-        except StuckError as error:
-            self._abandon(error)
-            raise AbortedError(str(error)) from error
-        except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
-            self._undo(error)
-            raise AbortedError(str(error)) from error
+        failure = self._failure_of(lambda: self._write(outgoing, list(offsets), group, meanwhile))
+        if failure is not None:
+            self._abandon(failure) if failure.is_stuck else self._undo(failure)
+            raise AbortedError(failure.reason)
         self._is_disturbed()
         return offsets
+
+    def _write(
+        self,
+        outgoing: Sequence[Outgoing],
+        offsets: list[TopicPartition],
+        group: Any,
+        meanwhile: Callable[[], object] | None,
+    ) -> None:
+        deadline = self._clock.monotonic() + self._kafka.transaction_timeout_ms / 1000
+        self._producer.begin_transaction()
+        self._produce(outgoing, deadline)
+        self._until(deadline, partial(self._send_offsets, offsets, group))
+        self._end(deadline, meanwhile)
+
+    @staticmethod
+    def _failure_of(call: Callable[[], object]) -> _Failure | None:
+        """How a call failed, None where it did not; what to do about it is done when the error is gone.
+
+        The client library leaks the error that is being handled while it is called (2.16: one reference per call), with
+        its frames, and in these the producer, whose threads then wake up a thousand times a second until the process
+        ends.
+        """
+        try:
+            with unmasked():
+                call()
+        except StuckError as error:
+            return _Failure(str(error), is_stuck=True)
+        except KafkaException as error:
+            return _Failure(str(error.args[0]), error.args[0])
+        except (BufferError, ClusterUnavailableError, TopicMissingError) as error:
+            return _Failure(str(error))
+        return None
 
     def settle(self) -> Sequence[TopicPartition]:
         """Nothing is on its way between two transactions."""
@@ -176,22 +209,11 @@ class TransactionalProducer:
             self._disturbed = True
 
     def _produce(self, outgoing: Iterable[Outgoing], deadline: float) -> None:
-        producer, router = self._producer, self._router
         for out in outgoing:
-            try:
-                send(producer, router, out)
-            except BufferError:
-                self._produce_when_there_is_room(out, deadline)
-
-    def _produce_when_there_is_room(self, out: Outgoing, deadline: float) -> None:
-        while True:
-            self._producer.poll(0.05)
-            try:
-                send(self._producer, self._router, out)
-                return
-            except BufferError:
+            while not has_sent(self._producer, self._router, out):
+                self._producer.poll(0.05)
                 if self._clock.monotonic() > deadline:
-                    raise
+                    raise BufferError("the producer's queue was full until the transaction's time was over")
 
     def _send_offsets(self, offsets: list[TopicPartition], group: Any, timeout_s: float) -> None:
         send_offsets = partial(self._producer.send_offsets_to_transaction, offsets, group, timeout_s)
@@ -205,20 +227,17 @@ class TransactionalProducer:
             self._bounded(end, deadline - self._clock.monotonic() + GRACE_S, meanwhile=meanwhile)
 
     def _is_disturbed(self) -> bool:
-        try:
-            with unmasked():
-                self._producer.poll(0)
-        except KafkaException as error:
+        if (failure := self._failure_of(lambda: self._producer.poll(0))) is not None:
             # Fatal: it was fenced, by whom and when is for the next producer to find out.
-            _LOG.warning("producer.failed", hop=self._hop, reason=str(error.args[0]))
+            _LOG.warning("producer.failed", hop=self._hop, reason=failure.reason)
             self._disturbed = True
         return self._disturbed
 
-    def _abandon(self, error: Exception) -> None:
+    def _abandon(self, failure: _Failure) -> None:
         """Leaves a producer to its stuck call, untouched; the next one of this id fences it and aborts its work."""
         metrics.ABORTS.labels(self._hop).inc()
         metrics.RECYCLES.labels(self._hop).inc()
-        _LOG.warning("producer.abandoned", hop=self._hop, reason=str(error))
+        _LOG.warning("producer.abandoned", hop=self._hop, reason=failure.reason)
         self._producer = self._router = None
         self.open()
 
@@ -231,22 +250,20 @@ class TransactionalProducer:
                 if not error.args[0].retriable() or self._clock.monotonic() > deadline:
                     raise
 
-    def _undo(self, error: Exception) -> None:
+    def _undo(self, failure: _Failure) -> None:
         """Aborts; replaces the producer where that fails, or nobody knows what became of the transaction."""
         metrics.ABORTS.labels(self._hop).inc()
-        reason = error.args[0] if isinstance(error, KafkaException) else None
-        _LOG.warning("transaction.aborted", hop=self._hop, reason=str(reason or error))
-        if reason is not None and (reason.fatal() or reason.code() in _INDEFINITE):
-            self.renew(str(reason))
-            return
-        try:
-            self._producer.abort_transaction(self._kafka.transaction_timeout_ms / 1000)
-            self._producer.poll(0)
-        except KafkaException as failed:
-            self.renew(str(failed.args[0]))
-            return
-        if self._disturbed:
+        _LOG.warning("transaction.aborted", hop=self._hop, reason=failure.reason)
+        if failure.is_indefinite:
+            self.renew(failure.reason)
+        elif (abort := self._failure_of(self._abort)) is not None:
+            self.renew(abort.reason)
+        elif self._disturbed:
             self.renew("a broker was lost in the transaction")
+
+    def _abort(self) -> None:
+        self._producer.abort_transaction(self._kafka.transaction_timeout_ms / 1000)
+        self._producer.poll(0)
 
     def renew(self, reason: str) -> None:
         """Replaces the producer, which closes what is open under its id: the caller reads its offsets again."""
