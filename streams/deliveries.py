@@ -85,7 +85,7 @@ class PlainProducer:
             return self.settle()
         except (KafkaException, BufferError, ClusterUnavailableError, TopicMissingError) as error:
             refusal = str(error)
-        # Not while the error is handled: the client library would keep it, and the producer with it (transactions.py).
+        # Not while the error is handled: a call that fails then would leak it, and the producer with it.
         raise self._aborted(refusal)
 
     def settle(self) -> Sequence[TopicPartition]:

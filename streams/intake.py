@@ -214,7 +214,7 @@ class Intake:
             standing = self._lookout.look(self._consumer, places, places if self._paused else self._held)
         except SilentError as error:
             silent = str(error)
-        if silent:  # Not while the error is handled: the client library would keep it, and the consumer with it.
+        if silent:  # Not while the error is handled: a call that fails then would leak it, and the consumer with it.
             self.reopen(silent)
             return
         metrics.observe_positions(self.hop, self._lookout.positions, len(places))
