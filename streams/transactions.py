@@ -151,8 +151,8 @@ class TransactionalProducer:
     def _failure_of(call: Callable[[], object]) -> _Failure | None:
         """How a call failed, None where it did not; what to do about it is done when the error is gone.
 
-        A call of the client library that fails while an error is handled leaks that error (2.16), with its frames, and in
-        these the producer, whose threads then wake up a thousand times a second until the process ends.
+        A call of the client library that fails while an error is handled leaks that error (2.16), with its frames, and
+        in these the producer, whose threads then wake up a thousand times a second until the process ends.
         """
         try:
             with unmasked():
