@@ -24,6 +24,7 @@ Order = Literal["key", "partition", "none"]
 EXAMPLES: Final = 5
 KINDS: Final = (
     "lost", "duplicated", "reordered", "aborted_reads", "unseen", "inconsistent", "backwards", "unexpected",
+    "unreadable",
 )  # fmt: skip
 
 
