@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Final, TypedDict
 
 from processors.measure.ranking import ranking_scores
-from schemas.queries import PassagesRanked
+from schemas.queries import Passage, PassagesFound, PassagesRanked
 from streams.settings import Settings
 from streams.trial import EvaluationError, Line, Trial
-from topics.answer import PASSAGES_RANKED
+from topics.answer import PASSAGES_FOUND, PASSAGES_RANKED
 
 __all__ = ["Report", "evaluate_retrieval"]
 
 DEPTH: Final = 10
 """How many distinct documents are judged: what the @10 measures need."""
+METHODS: Final = ("bm25", "dense", "fused")
 NO_DEADLINE_MS: Final = 60_000
 WIDE: Final = 1_000
 """Passages a question asks for: all that the settings let through."""
@@ -30,8 +32,10 @@ Report = TypedDict(
         "passages": int,
         "seconds": float,
         "ms_per_question": float,
+        "stages": dict[str, float],
     },
 )
+"""`stages` is the ndcg@10 of the candidates by each score they got, `bm25`, `dense` and `fused`, and as they are `ranked`."""
 
 
 def evaluate_retrieval(
@@ -46,10 +50,11 @@ def evaluate_retrieval(
         started = trial.now()
         trial.ingest(passages)
         asked = trial.now()
-        found = trial.ask(questions, [PASSAGES_RANKED], most=WIDE)
+        found = trial.ask(questions, [PASSAGES_FOUND, PASSAGES_RANKED], most=WIDE)
         ended = trial.now()
-    runs = {event.query.query_id: _documents(event) for event in found}
+    runs = {e.query.query_id: _documents(e.passages) for e in found if isinstance(e, PassagesRanked)}
     scores = ranking_scores(runs, relevant)
+    candidates = {e.query.query_id: e.passages for e in found if isinstance(e, PassagesFound)}
     return {
         "recall@1": round(scores.recall_at_1, 4),
         "recall@5": round(scores.recall_at_5, 4),
@@ -59,6 +64,7 @@ def evaluate_retrieval(
         "passages": len(passages),
         "seconds": round(ended - started, 1),
         "ms_per_question": round(1000 * (ended - asked) / max(1, len(questions)), 2),
+        "stages": {**_by_score(candidates, relevant), "ranked": round(scores.ndcg_at_10, 4)},
     }
 
 
@@ -68,9 +74,23 @@ def _deep(settings: Settings) -> Settings:
     return settings.model_copy(update={"retrieve": settings.retrieve.model_copy(update=deep)})
 
 
-def _documents(ranked: PassagesRanked) -> tuple[str, ...]:
+def _documents(passages: Iterable[Passage]) -> tuple[str, ...]:
     """The documents of the passages, each once, best first."""
-    return tuple(dict.fromkeys(passage.document for passage in ranked.passages))
+    return tuple(dict.fromkeys(passage.document for passage in passages))
+
+
+def _by_score(
+    candidates: Mapping[str, Sequence[Passage]], relevant: Mapping[str, Mapping[str, int]]
+) -> dict[str, float]:
+    """What the ranking were worth if one of the scores alone decided; what a search did not find comes last."""
+    found = {}
+    for method in METHODS:
+        runs = {
+            question: _documents(sorted(passages, key=lambda each: -each.scores.get(method, -inf)))
+            for question, passages in candidates.items()
+        }
+        found[method] = round(ranking_scores(runs, relevant).ndcg_at_10, 4)
+    return found
 
 
 def _relevant(line: Line) -> dict[str, int]:

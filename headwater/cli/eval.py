@@ -97,6 +97,12 @@ def _print(report: Mapping[str, Any], output: str) -> None:
     for name, value in report.items():
         if isinstance(value, list):
             for row in value:
-                print(f"{name:<18} {'  '.join(f'{key} {number:.4f}' for key, number in row.items())}")
+                print(f"{name:<18} {_row(row)}")
+        elif isinstance(value, dict):
+            print(f"{name:<18} {_row(value)}")
         else:
             print(f"{name:<18} {value:.4f}" if isinstance(value, float) else f"{name:<18} {value}")
+
+
+def _row(numbers: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {number:.4f}" for name, number in numbers.items())

@@ -52,7 +52,10 @@ def test_when_a_label_is_wrong_then_the_answer_counts_as_wrong(settings: Setting
 
 
 def test_when_retrieval_is_measured_then_the_labelled_passage_counts(settings: Settings) -> None:
-    assert evaluate_retrieval(settings, PASSAGES, QUESTIONS[:2], quiet)["recall@1"] == 1.0
+    report = evaluate_retrieval(settings, PASSAGES, QUESTIONS[:2], quiet)
+    assert report["recall@1"] == 1.0
+    assert report["stages"] == {"bm25": 1.0, "dense": report["stages"]["dense"], "fused": 1.0, "ranked": 1.0}
+    assert 0.0 < report["stages"]["dense"] <= 1.0
     wrong = [{**line, "passage": "index"} for line in QUESTIONS[:2]]
     assert evaluate_retrieval(settings, PASSAGES, wrong, quiet)["recall@1"] == 0.0
     graded = [{"id": "1", "question": QUESTIONS[0]["question"], "relevant": {"lease": 2, "valve": 0}}]
