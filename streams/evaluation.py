@@ -35,7 +35,7 @@ Report = TypedDict(
         "stages": dict[str, float],
     },
 )
-"""`stages` is the ndcg@10 of the candidates by each score they got, `bm25`, `dense` and `fused`, and as they are `ranked`."""
+"""`stages`: ndcg@10 of the candidates by each score they got (`bm25`, `dense`, `fused`), and as they are `ranked`."""
 
 
 def evaluate_retrieval(
