@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message
 
+from schemas.failures import Headers
 from streams.records import Partition
 
-__all__ = ["fetched", "runs"]
+__all__ = ["fetched", "headers_of", "runs"]
 
 # Between two slices the bytes are counted, so one more than is wanted is the most that comes too much.
 SLICE: Final = 1_000
@@ -53,3 +54,9 @@ def runs(
         run.append(message)
     if run:
         yield at, run
+
+
+def headers_of(message: Message) -> Headers:
+    """The headers of a message, a missing value as an empty one."""
+    found = message.headers()
+    return tuple([(name, value or b"") for name, value in found]) if found else ()

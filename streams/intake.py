@@ -17,13 +17,12 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from processors.ports import Clock
-from schemas.failures import Headers
 from streams import metrics
 from streams.bounded import Bounded, StuckError
 from streams.clients import client_config, consumer_config
 from streams.commits import OffsetLedger
 from streams.errors import StreamsError
-from streams.fetching import fetched, runs
+from streams.fetching import fetched, headers_of, runs
 from streams.lookout import Lookout, SilentError
 from streams.records import Partition, Record
 from streams.refusals import log_refusal
@@ -71,7 +70,7 @@ class Intake:
         self._join_at: float | None = None
         self._fresh: set[Partition] = set()
         self._returned: set[Partition] = set()
-        """Assigned since the last read: librdkafka gives a partition back as paused as it was when it was taken."""
+        """Assigned since the last read: a partition comes back as paused as it was when it was taken."""
         self._done: dict[Partition, frozenset[int]] = {}
         self.met: dict[Partition, tuple[int, str | None]] = {}
         """What the last owners of partitions assigned since left: offset and metadata. Whoever looks takes it out."""
@@ -116,7 +115,11 @@ class Intake:
 
     def more(self, most: int, wait_s: float) -> list[Record]:
         """What else arrives within `wait_s`, to fill a batch under backlog."""
-        return self._records(self._consumer.consume(most, wait_s))
+        asked = self._clock.monotonic()
+        messages = self._consumer.consume(most, wait_s)
+        if len(messages) < most:
+            self._lookout.hungry(self._clock.monotonic() - asked)
+        return self._records(messages)
 
     def current(self, record: Record) -> bool:
         """Whether the record was read in the present assignment of its partition."""
@@ -274,7 +277,7 @@ class Intake:
             run = [message for message in run if message.offset() not in done]
         topic, partition = place
         return [
-            Record(topic, partition, message.offset(), message.key(), message.value(), _headers(message), epoch)
+            Record(topic, partition, message.offset(), message.key(), message.value(), headers_of(message), epoch)
             for message in run
         ]
 
@@ -389,11 +392,6 @@ class Intake:
             if each.error is not None:
                 raise KafkaException(each.error)
         return {(each.topic, each.partition): each for each in found}
-
-
-def _headers(message: Message) -> Headers:
-    found = message.headers()
-    return tuple([(name, value or b"") for name, value in found]) if found else ()
 
 
 def _names(partitions: Iterable[TopicPartition]) -> list[str]:
