@@ -16,11 +16,13 @@ __all__ = ["fetched", "headers_of", "runs"]
 SLICE: Final = 1_000
 
 
-def fetched(consumer: Any, most: int, most_bytes: int) -> list[Message]:
-    """Messages that are there without waiting: at most `most`, and about `most_bytes` of values. Use it after a poll.
+def fetched(consumer: Any, most: int, most_bytes: int) -> tuple[list[Message], bool]:
+    """Messages that are there without waiting, and whether these were all. Use it after a poll.
 
     >>> fetched(consumer, 2_000, 16_000_000)  # doctest: +SKIP
-    [<cimpl.Message object at ...>, ...]
+    ([<cimpl.Message object at ...>, ...], True)
+
+    At most `most`, and about `most_bytes` of values.
     """
     found, size = list[Message](), 0
     while len(found) < most and size < most_bytes:
@@ -29,8 +31,8 @@ def fetched(consumer: Any, most: int, most_bytes: int) -> list[Message]:
         found += part
         size += sum(map(len, part))
         if len(part) < wanted:
-            break
-    return found
+            return found, True
+    return found, False
 
 
 def runs(

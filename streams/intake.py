@@ -102,23 +102,21 @@ class Intake:
         """Up to `most` records: waits for the first, then takes what is there (`consume` alone would wait for all)."""
         if self._join_at is not None and not self._joined_again(wait_s):
             return []
-        asked = self._clock.monotonic()
         first = self._consumer.poll(wait_s)
-        # However it ended: beside a partition in flow a silent one never makes it wait for nothing.
-        self._lookout.hungry(self._clock.monotonic() - asked)
         if self._returned and not self._paused:
             self._apply(self._consumer.resume, self._returned - self._held)
             self._returned.clear()
         if first is None:
+            self._lookout.emptied(True)
             return []
-        return self._records([first, *fetched(self._consumer, most - 1, self._most_bytes - len(first))])
+        rest, are_all = fetched(self._consumer, most - 1, self._most_bytes - len(first))
+        self._lookout.emptied(are_all)
+        return self._records([first, *rest])
 
     def more(self, most: int, wait_s: float) -> list[Record]:
         """What else arrives within `wait_s`, to fill a batch under backlog."""
-        asked = self._clock.monotonic()
         messages = self._consumer.consume(most, wait_s)
-        if len(messages) < most:
-            self._lookout.hungry(self._clock.monotonic() - asked)
+        self._lookout.emptied(len(messages) < most)
         return self._records(messages)
 
     def current(self, record: Record) -> bool:

@@ -24,7 +24,8 @@ __all__ = ["LOOK_EVERY_S", "Lookout", "SilentError"]
 LOOK_EVERY_S: Final = 1.0
 # The group's coordinator is asked three times within the patience: one slow answer is no silence.
 SIGNS_OF_LIFE: Final = 3
-# A partition may stand because its turn has not come: time in which there were records to work on counts a twentieth.
+# A partition may stand because its turn has not come: time in which more was there than one read takes counts a
+# twentieth.
 BUSY: Final = 1 / 20
 ENDS_AT_ONCE: Final = 4
 
@@ -47,6 +48,7 @@ class Lookout:
         self._watchdog = Watchdog(patience_s)
         self._began = self._looked = self._answered = self._coordinated = clock.monotonic()
         self._hungry_s = 0.0
+        self._emptied_at: float | None = None
         self._config = dict(config)
         self._admin: Any = None
         self._asked: dict[TopicPartition, Any] = {}
@@ -56,9 +58,15 @@ class Lookout:
         self._firsts: dict[TopicPartition, Any] = {}
         self._turn = 0
 
-    def hungry(self, seconds: float) -> None:
-        """Counts time in which the consumer was asked for records and had none yet: nothing then explains a lag."""
-        self._hungry_s += seconds
+    def emptied(self, is_empty: bool) -> None:
+        """Says after each read whether it left the consumer nothing. Time between two that did explains no lag.
+
+        The consumer fetches all the while: what came of a partition since the first would have been in the second.
+        """
+        now = self._clock.monotonic()
+        if is_empty and self._emptied_at is not None:
+            self._hungry_s += now - self._emptied_at
+        self._emptied_at = now if is_empty else None
 
     def is_due(self) -> bool:
         """Whether it is time to look again."""

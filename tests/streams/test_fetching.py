@@ -24,13 +24,16 @@ class Queue:
 
 def test_when_more_is_there_than_asked_for_then_the_rest_stays() -> None:
     queue = Queue([1] * 5_000)
-    assert [message.offset() for message in fetched(queue, 2_500, 10**9)] == list(range(2_500))
+    found, are_all = fetched(queue, 2_500, 10**9)
+    assert [message.offset() for message in found] == list(range(2_500)) and not are_all
     assert len(queue.left) == 2_500
+    assert fetched(queue, 2_501, 10**9)[1]
 
 
 def test_when_values_are_large_then_one_slice_beyond_the_bytes_is_the_most() -> None:
     queue = Queue([1_000] * 5 * SLICE)
-    assert len(fetched(queue, 5 * SLICE, 1_500_000)) == 2 * SLICE
+    found, are_all = fetched(queue, 5 * SLICE, 1_500_000)
+    assert (len(found), are_all) == (2 * SLICE, False)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), max_size=60))
