@@ -144,7 +144,11 @@ def _stands(citation: Citation, documents: Mapping[str, str]) -> bool:
 
 
 def _is_what_is_said(citation: Citation, said: Sequence[Sentence]) -> bool:
-    return any(citation.number in each.cites and locate(each.text, citation.quote) for each in said)
+    """Whether the quote holds the sentence, or stands in it word for word: read back, two items of a list are one."""
+    return any(
+        citation.number in each.cites and (locate(each.text, citation.quote) or locate(citation.quote, each.text))
+        for each in said
+    )
 
 
 def _share(values: Sequence[float]) -> float:
