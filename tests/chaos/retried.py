@@ -20,7 +20,7 @@ from tests.chaos.copying import CopyRun
 from tests.chaos.rows import by_partition, consumer_of, drained, ends, read_topic, unread, usable
 
 LATER: Final = (0.1, 0.3)
-WITHIN_S: Final = 60.0
+WITHIN_S: Final = 240.0
 LOOK_S: Final = 0.3
 
 
