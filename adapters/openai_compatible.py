@@ -22,6 +22,8 @@ _WRONG_FOREVER: Final = frozenset({400, 413, 422})
 _SHOWN_CHARS: Final = 300
 # A line of the stream holds one small delta; a server that sends more than this without a line end is not speaking SSE.
 _MAX_LINE_BYTES: Final = 1_000_000
+MAX_CHARS_PER_TOKEN: Final = 32
+"""No tokenizer makes more of a token on average: a server that sends more ignores how many were asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,20 @@ class OpenAICompatible:
     async def generate(self, system: str, prompt: str, *, tenant: str, max_tokens: int) -> AsyncIterator[Piece]:
         """Streams the completion piece by piece; the last has no text and carries the server's count of tokens."""
         until = asyncio.get_running_loop().time() + self._options.timeout_s
-        begun = False
-        async with aclosing(self._stream(self._body(system, prompt, tenant, max_tokens))) as pieces:
-            while piece := await self._next(pieces, until, begun):
-                begun = True
+        reply = _Reply(max_tokens * MAX_CHARS_PER_TOKEN)
+        async with aclosing(self._stream(self._body(system, prompt, tenant, max_tokens), reply)) as pieces:
+            while piece := await self._next(pieces, until, reply):
                 yield piece
 
-    async def _next(self, pieces: AsyncGenerator[Piece, None], until: float, begun: bool) -> Piece | None:
-        """The next piece; None at the end, and where the stream broke after its first piece."""
+    async def _next(self, pieces: AsyncGenerator[Piece, None], until: float, reply: _Reply) -> Piece | None:
+        """The next piece; None at the end. Where the stream broke after its first piece, the last says what was
+        spent."""
         try:
             async with asyncio.timeout_at(until):
                 return await anext(pieces, None)
         except (TimeoutError, httpx.HTTPError, _BrokenStreamError) as error:
-            if begun:
-                return None
+            if reply.begun:
+                return reply.broken()
             raise GeneratorUnavailableError(self._reason(error)) from error
 
     async def aclose(self) -> None:
@@ -96,11 +98,10 @@ class OpenAICompatible:
             body["cache_salt"] = hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()
         return body
 
-    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Piece, None]:
+    async def _stream(self, body: dict[str, Any], reply: _Reply) -> AsyncGenerator[Piece, None]:
         headers = {"Authorization": f"Bearer {self._options.api_key}"} if self._options.api_key else {}
         async with self._connected().stream("POST", self._url, json=body, headers=headers) as response:
             await self._refuse(response)
-            reply = _Reply()
             async for line in _lines(response):
                 piece = reply.read(line)
                 if piece.text:
@@ -113,7 +114,7 @@ class OpenAICompatible:
         """Raises for an answer that is no stream."""
         if response.status_code == httpx.codes.OK:
             return
-        said = (await response.aread()).decode("utf-8", "replace")[:_SHOWN_CHARS]
+        said = await _beginning(response)
         if response.status_code in _WRONG_FOREVER:
             raise Reject(
                 f"wanted a completion from model {self.model!r}, got HTTP {response.status_code}: {said}; "
@@ -137,10 +138,16 @@ class OpenAICompatible:
 
 
 class _Reply:
-    """What a server has said so far, read line by line (WHATWG server-sent events, the `data` field only)."""
+    """What a server has said so far, read line by line (WHATWG server-sent events, the `data` field only).
 
-    def __init__(self) -> None:
+    `begun` says that text has been passed on. More than `most_chars` of it is no answer to what was asked.
+    """
+
+    def __init__(self, most_chars: int) -> None:
         self.done = False
+        self.begun = False
+        self._closed = False
+        self._left = most_chars
         self._finish = ""
         self._usage: dict[str, Any] = {}
 
@@ -154,7 +161,12 @@ class _Reply:
         if data == "[DONE]":
             self.done = True
             return Piece()
-        return Piece(text=self._delta(data))
+        text = self._delta(data)
+        self._left -= len(text)
+        if self._left < 0:
+            raise _BrokenStreamError("far more text than the tokens that were asked for can hold")
+        self.begun = self.begun or bool(text)
+        return Piece(text=text)
 
     def _delta(self, data: str) -> str:
         try:
@@ -166,16 +178,35 @@ class _Reply:
             for choice in event.get("choices") or ():
                 self._finish = choice.get("finish_reason") or self._finish
                 text += (choice.get("delta") or {}).get("content") or ""
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise _BrokenStreamError(f"a chunk that is no completion: {data[:_SHOWN_CHARS]!r}") from error
-        return text
+        # Half of a surrogate pair is valid JSON, and can't be encoded by anybody further on.
+        return text.encode("utf-8", "replace").decode()
 
     def ending(self) -> Piece:
         """The last piece. Finished only where the model itself stopped, not where a length cut it off."""
-        if not self.done and not self._finish:
-            raise _BrokenStreamError("the end of the stream before the end of the answer")
-        tokens_in, tokens_out = (int(self._usage.get(key) or 0) for key in ("prompt_tokens", "completion_tokens"))
-        return Piece(tokens_in=tokens_in, tokens_out=tokens_out, finished=self._finish == "stop")
+        if not self._finish and not (self.done and self.begun):
+            raise _BrokenStreamError(f"the end of the stream before {'the end' if self.begun else 'anything'} was said")
+        # What stands at the end was said, whatever becomes of the line.
+        self.begun = True
+        return self._last(self._finish == "stop")
+
+    def broken(self) -> Piece | None:
+        """The last piece of a stream that broke off, with what was counted until then; None where it was said."""
+        if self._closed:
+            return None
+        return self._last(finished=False)
+
+    def _last(self, finished: bool) -> Piece:
+        self._closed = True
+        return Piece(
+            tokens_in=self._count("prompt_tokens"), tokens_out=self._count("completion_tokens"), finished=finished
+        )
+
+    def _count(self, key: str) -> int:
+        """A count of the server; 0 for anything that is none."""
+        count = self._usage.get(key) if isinstance(self._usage, dict) else None
+        return count if isinstance(count, int) and count > 0 else 0
 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[str]:
@@ -190,3 +221,13 @@ async def _lines(response: httpx.Response) -> AsyncIterator[str]:
             raise _BrokenStreamError(f"more than {_MAX_LINE_BYTES} bytes without a line end")
     if held:
         yield held.decode("utf-8", "replace")
+
+
+async def _beginning(response: httpx.Response) -> str:
+    """What a server says in place of a stream, as far as it is shown; the rest of it is not read."""
+    held = b""
+    async for block in response.aiter_bytes():
+        held += block
+        if len(held) >= _SHOWN_CHARS:
+            break
+    return held.decode("utf-8", "replace")[:_SHOWN_CHARS]

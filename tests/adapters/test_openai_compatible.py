@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.errors import GeneratorUnavailableError
-from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.openai_compatible import MAX_CHARS_PER_TOKEN, OpenAICompatible, ServerOptions
 from processors.contract import Reject
 from processors.ports import Piece
 from tests.stub_model_server import Mode, StubModelServer
@@ -67,7 +67,17 @@ def test_when_no_secret_is_given_then_no_unknown_field_is_sent(server: StubModel
 
 @pytest.mark.parametrize(
     ("mode", "said"),
-    [("429", "HTTP 429"), ("500", "HTTP 500"), ("garbage", "no completion"), ("hang", "TimeoutError")],
+    [
+        ("429", "HTTP 429"),
+        ("500", "HTTP 500"),
+        ("503", "HTTP 503"),
+        ("garbage", "no completion"),
+        ("nested", "no completion"),
+        ("nothing", "before anything was said"),
+        ("flood", "bytes without a line end"),
+        ("hang", "TimeoutError"),
+        ("mute", "TimeoutError"),
+    ],
 )
 def test_when_it_fails_before_the_first_piece_then_it_is_unavailable(
     server: StubModelServer, mode: Mode, said: str
@@ -90,13 +100,13 @@ def test_when_the_server_calls_the_request_wrong_then_the_record_is_rejected(ser
         generated(server.url)
 
 
-@pytest.mark.parametrize("mode", ["dies", "error_event"])
+@pytest.mark.parametrize("mode", ["dies", "error_event", "babble"])
 def test_when_it_fails_after_the_first_piece_then_the_stream_ends_unfinished(
     server: StubModelServer, mode: Mode
 ) -> None:
     server.mode = mode
     pieces = generated(server.url)
-    assert [piece.text for piece in pieces] == ["Zwei"]
+    assert [piece.text for piece in pieces] == ["Zwei", ""]
     assert not pieces[-1].finished
 
 
@@ -111,10 +121,40 @@ def test_when_the_server_counts_nothing_then_usage_is_zero_and_the_answer_stands
     assert generated(server.url)[-1] == Piece(finished=True)
 
 
+def test_when_it_fails_after_tokens_were_counted_then_the_last_piece_says_what_was_spent(
+    server: StubModelServer,
+) -> None:
+    server.mode, server.counting = "dies", True
+    assert generated(server.url) == [Piece(text="Zwei"), Piece(tokens_in=3, tokens_out=1)]
+
+
+def test_when_the_server_sends_half_a_character_then_the_text_can_be_encoded_all_the_same(
+    server: StubModelServer,
+) -> None:
+    server.mode = "surrogates"
+    *texts, last = generated(server.url)
+    assert "".join(piece.text for piece in texts).encode().decode().startswith("Zwei Wörter [1]. ")
+    assert last.finished
+
+
+def test_when_the_count_of_tokens_is_nonsense_then_it_is_none_and_the_answer_stands(server: StubModelServer) -> None:
+    server.mode = "odd_usage"
+    assert generated(server.url)[-1] == Piece(finished=True)
+
+
+def test_when_the_server_never_ends_then_what_it_says_is_bounded_by_the_tokens_that_were_asked_for(
+    server: StubModelServer,
+) -> None:
+    server.mode = "endless"
+    *texts, last = generated(server.url, max_tokens=20)
+    assert 20 < len("".join(piece.text for piece in texts)) <= 20 * MAX_CHARS_PER_TOKEN
+    assert not last.finished
+
+
 def test_when_time_runs_out_in_the_middle_then_the_stream_ends_unfinished(server: StubModelServer) -> None:
     server.mode, server.pause_s = "slow", 0.4
     pieces = generated(server.url, ServerOptions(timeout_s=0.6))
-    assert [piece.text for piece in pieces] == ["Zwei"]
+    assert pieces == [Piece(text="Zwei"), Piece()]
 
 
 def test_when_used_from_a_second_event_loop_then_it_connects_anew(server: StubModelServer) -> None:
