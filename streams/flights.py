@@ -104,7 +104,7 @@ class Flights:
         """Ends what has not landed; its records are uncommitted and will be read again."""
         if self._thread.is_alive():
             with contextlib.suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(_LEAVE_S)
+                asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result(_LEAVE_S)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_LEAVE_S)
         if not self._loop.is_running():
@@ -246,7 +246,8 @@ class Flights:
         # The guard knows another deadline than the header: asked again when its turn comes.
         queue[queue.index(queued)] = queued._replace(deadline=0)
 
-    async def _cancel(self) -> None:
+    async def _leave(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stepper.leave()

@@ -6,8 +6,9 @@ The way of a record:
 3. It is complete when the delivery reports of all its outputs are good.
 4. The poll thread commits, without waiting, the highest offset below which nothing is unfinished; what is complete
    beyond it goes into the commit's metadata, and is passed over after a restart or a rebalance.
-5. A lane that holds enough, a partition that ran far ahead of its oldest unfinished record, a dependency that is away:
-   fetching is held back there, polling goes on.
+5. A lane that holds enough, a partition that ran far ahead of its oldest unfinished record: fetching is held back
+   there, polling goes on. A dependency that is away is no reason by itself: what waits for it fills the lane, and a
+   question that comes meanwhile has a deadline of its own, of which its asker must hear in time.
 6. Revoked: what has not started is dropped; what has may still be written, and is done again by the next owner unless
    the last commit said that it is done.
 7. Stop: start nothing more, finish what has started within the grace, commit, leave the group.
@@ -62,7 +63,7 @@ class KeyedHop:
         self._committed_at = 0.0
         self._uncommitted = 0
         self._said: dict[Partition, Progress] = {}
-        self._held_since: float | None = None
+        self._paused_since: float | None = None
         self._in_hand = metrics.InHand(self.name, clock)
         self._intake: Intake
         self._flights: Flights
@@ -120,13 +121,13 @@ class KeyedHop:
         with self._lock:
             ledger = self._intake.ledger
             gaps = {place: ledger.gap(place) for place in ledger.places()}
-        held = frozenset(gaps) if waiting else self._backlog.held(gaps)
+        held = self._backlog.held(gaps)
         self._intake.hold(held)
         metrics.PAUSED.labels(self.name).set(1 if waiting else 0)
         now = self._clock.monotonic()
-        if self._held_since is not None:
-            metrics.PAUSED_SECONDS.labels(self.name).inc(now - self._held_since)
-        self._held_since = now if held else None
+        if self._paused_since is not None:
+            metrics.PAUSED_SECONDS.labels(self.name).inc(now - self._paused_since)
+        self._paused_since = now if held or waiting else None
         self._in_hand.hold(*self._backlog.total())
 
     def _commit(self, *, now: bool = False) -> None:

@@ -30,7 +30,7 @@ TRANSACTION_SECONDS: Final = Histogram(
 ABORTS: Final = Counter("headwater_hop_aborts_total", "Transactions aborted.", ["hop"])
 RECYCLES: Final = Counter("headwater_hop_producer_recycles_total", "Producers replaced after an error.", ["hop"])
 PAUSED_SECONDS: Final = Counter(
-    "headwater_hop_paused_seconds_total", "Time without fetching: a dependency is away, or enough is in hand.", ["hop"]
+    "headwater_hop_paused_seconds_total", "Time in which a dependency is away, or enough is in hand.", ["hop"]
 )
 PAUSED: Final = Gauge("headwater_hop_paused", "1 while the hop waits for a dependency.", ["hop"])
 LAG: Final = Gauge("headwater_hop_lag_records", "Records not yet read, by position.", ["hop", "topic"])

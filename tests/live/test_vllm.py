@@ -25,7 +25,7 @@ from processors.answer.generate import generate
 from processors.answer.writing import ModelWriter
 from processors.contract import Reject
 from processors.ports import Piece
-from schemas.queries import AnswerDelta, AnswerDrafted
+from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld
 from tests.processors.answer.questions import prompt
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(420)]
@@ -139,7 +139,7 @@ def test_when_the_model_has_another_name_then_the_question_waits(vllm: Vllm) -> 
 def test_when_the_step_runs_then_deltas_and_a_draft_with_usage_come_out(vllm: Vllm) -> None:
     asked = prompt("How long is a delta kept?", "A delta is kept for one hour.")
 
-    async def run() -> list[AnswerDelta | AnswerDrafted]:
+    async def run() -> list[AnswerDelta | AnswerDrafted | AnswerWithheld]:
         model = OpenAICompatible(vllm.url, vllm.model, ServerOptions(timeout_s=60))
         try:
             return [event async for event in generate(asked, ModelWriter(model, max_tokens=16))]
