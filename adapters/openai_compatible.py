@@ -8,20 +8,23 @@ import hmac
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx
 
 from adapters.errors import GeneratorUnavailableError
 from processors.contract import Reject
-from processors.ports import Piece
+from processors.ports import ANY_OCCASION, Occasion, Piece
 
 # What makes a request wrong for good; every other refusal (key, model name, load) can be mended without the question.
 _WRONG_FOREVER: Final = frozenset({400, 413, 422})
 _SHOWN_CHARS: Final = 300
+# vLLM serves lower ones first.
+_BULK_PRIORITY: Final = 100
 # A line of the stream holds one small delta; a server that sends more than this without a line end is not speaking SSE.
 _MAX_LINE_BYTES: Final = 1_000_000
+_KEPT_CONNECTIONS: Final = 32
 MAX_CHARS_PER_TOKEN: Final = 32
 """No tokenizer makes more of a token on average: a server that sends more ignores how many were asked for."""
 
@@ -30,8 +33,10 @@ MAX_CHARS_PER_TOKEN: Final = 32
 class ServerOptions:
     """How to talk to a server. `timeout_s` bounds a whole generation, `connect_s` the way to the server.
 
-    `salt_secret` keeps tenants apart in vLLM's prefix cache: each gets the HMAC of its name as `cache_salt`. Leave it
-    empty for servers that refuse unknown fields.
+    `salt_secret` keeps tenants apart in vLLM's prefix cache: each gets the HMAC of its name as `cache_salt`.
+    `priorities` lets people go before bulk (vLLM with `--scheduling-policy priority`), `counts_always` has tokens
+    counted with every piece, so that what a broken answer cost is known (vLLM). Leave all three out for servers that
+    refuse unknown fields.
     """
 
     api_key: str = ""
@@ -39,6 +44,8 @@ class ServerOptions:
     connect_s: float = 5.0
     temperature: float = 0.0
     salt_secret: str = ""
+    priorities: bool = False
+    counts_always: bool = False
 
 
 class _BrokenStreamError(Exception):
@@ -59,11 +66,14 @@ class OpenAICompatible:
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def generate(self, system: str, prompt: str, *, tenant: str, max_tokens: int) -> AsyncIterator[Piece]:
+    async def generate(
+        self, system: str, prompt: str, *, tenant: str, max_tokens: int, occasion: Occasion = ANY_OCCASION
+    ) -> AsyncGenerator[Piece, None]:
         """Streams the completion piece by piece; the last has no text and carries the server's count of tokens."""
         until = asyncio.get_running_loop().time() + self._options.timeout_s
         reply = _Reply(max_tokens * MAX_CHARS_PER_TOKEN)
-        async with aclosing(self._stream(self._body(system, prompt, tenant, max_tokens), reply)) as pieces:
+        body = self._body(system, prompt, max_tokens) | self._extensions(tenant, occasion)
+        async with aclosing(self._stream(body, reply)) as pieces:
             while piece := await self._next(pieces, until, reply):
                 yield piece
 
@@ -84,19 +94,26 @@ class OpenAICompatible:
         if client:
             await client.aclose()
 
-    def _body(self, system: str, prompt: str, tenant: str, max_tokens: int) -> dict[str, Any]:
-        body: dict[str, Any] = {
+    def _body(self, system: str, prompt: str, max_tokens: int) -> dict[str, Any]:
+        counting = {"continuous_usage_stats": True} if self._options.counts_always else {}
+        return {
             "model": self.model,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
             "max_tokens": max_tokens,
             "temperature": self._options.temperature,
             "stream": True,
-            "stream_options": {"include_usage": True},
+            "stream_options": {"include_usage": True, **counting},
         }
+
+    def _extensions(self, tenant: str, occasion: Occasion) -> dict[str, Any]:
+        """Fields that are not OpenAI's, as far as the server takes them."""
+        fields: dict[str, Any] = {}
         if self._options.salt_secret:
             key = self._options.salt_secret.encode()
-            body["cache_salt"] = hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()
-        return body
+            fields["cache_salt"] = hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()
+        if self._options.priorities:
+            fields["priority"] = _BULK_PRIORITY if occasion.lane == "bulk" else 0
+        return fields
 
     async def _stream(self, body: dict[str, Any], reply: _Reply) -> AsyncGenerator[Piece, None]:
         headers = {"Authorization": f"Bearer {self._options.api_key}"} if self._options.api_key else {}
@@ -128,7 +145,9 @@ class OpenAICompatible:
         if self._client is None or self._loop is not loop:
             timeout = httpx.Timeout(self._options.timeout_s, connect=self._options.connect_s)
             # Proxies and certificates from the environment would be settings that our settings do not show.
-            self._client = httpx.AsyncClient(timeout=timeout, trust_env=False)
+            # The hop bounds them by what it has in hand; waiting for one here would look like a slow server.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS)
+            self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
             self._loop = loop
         return self._client
 
@@ -166,7 +185,7 @@ class _Reply:
         if self._left < 0:
             raise _BrokenStreamError("far more text than the tokens that were asked for can hold")
         self.begun = self.begun or bool(text)
-        return Piece(text=text)
+        return replace(self._counted(), text=text)
 
     def _delta(self, data: str) -> str:
         try:
@@ -188,20 +207,18 @@ class _Reply:
         if not self._finish and not (self.done and self.begun):
             raise _BrokenStreamError(f"the end of the stream before {'the end' if self.begun else 'anything'} was said")
         # What stands at the end was said, whatever becomes of the line.
-        self.begun = True
-        return self._last(self._finish == "stop")
+        self.begun = self._closed = True
+        return replace(self._counted(), finished=self._finish == "stop")
 
     def broken(self) -> Piece | None:
         """The last piece of a stream that broke off, with what was counted until then; None where it was said."""
         if self._closed:
             return None
-        return self._last(finished=False)
-
-    def _last(self, finished: bool) -> Piece:
         self._closed = True
-        return Piece(
-            tokens_in=self._count("prompt_tokens"), tokens_out=self._count("completion_tokens"), finished=finished
-        )
+        return replace(self._counted(), broken=True)
+
+    def _counted(self) -> Piece:
+        return Piece(tokens_in=self._count("prompt_tokens"), tokens_out=self._count("completion_tokens"))
 
     def _count(self, key: str) -> int:
         """A count of the server; 0 for anything that is none."""

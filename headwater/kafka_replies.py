@@ -36,6 +36,7 @@ _JOIN_S: Final = 10.0
 _REFUSALS: Final = {
     "cancelled": QuestionCancelledError,
     "expired": AnswerExpiredError,
+    "overloaded": GatewayUnavailableError,
     "unavailable": GatewayUnavailableError,
     "unknown_tenant": TenantUnknownError,
     "invalid_question": QuestionRefusedError,

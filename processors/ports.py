@@ -5,11 +5,11 @@ Each port has a conformance suite in `tests/conformance/` that every implementat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,10 @@ import numpy.typing as npt
 from processors.ingest.formats import Outline
 from schemas.documents import Chunk, DocumentHead
 from schemas.envelope import Micros, Version
+from schemas.queries import Lane
 
 Vectors = npt.NDArray[np.float32]
+BreakerState = Literal["closed", "half-open", "open"]
 
 
 class Clock(Protocol):
@@ -231,12 +233,37 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of generated text; the last one has no text and carries the usage the server counted."""
+    """A piece of generated text; the last one has no text. Tokens are what the server has counted until then.
+
+    `finished` says that the model came to its end, `broken` that it was not a length that cut it off. The last names
+    the `model` where several may have answered, and in `degraded` what was done without.
+    """
 
     text: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
     finished: bool = False
+    broken: bool = False
+    model: str = ""
+    degraded: tuple[str, ...] = ()
+
+
+OVERLOADED: Final = "overloaded"
+"""In `degraded` of a piece without text: too much was asked for already, so the model was not asked at all."""
+NO_DEADLINE: Final = Micros(0)
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What a prompt is written for: a question of a lane, so many sources, until when somebody waits (0: for ever)."""
+
+    question: str = ""
+    sources: int = 0
+    lane: Lane = "interactive"
+    deadline_at: Micros = NO_DEADLINE
+
+
+ANY_OCCASION: Final = Occasion()
 
 
 class Served(Protocol):
@@ -266,12 +293,33 @@ class Serving(Protocol):
 
 
 class Generator(Protocol):
-    """Writes text for a prompt, piece by piece. Raises GeneratorUnavailableError before the first piece only."""
+    """Writes text for a prompt, piece by piece. Raises GeneratorUnavailableError before the first piece only.
+
+    `aclose` gives up its connections, in the event loop that it was asked in; it may be asked again afterwards.
+    """
 
     @property
     def model(self) -> str: ...
 
-    def generate(self, system: str, prompt: str, *, tenant: str, max_tokens: int) -> AsyncIterator[Piece]: ...
+    def generate(
+        self, system: str, prompt: str, *, tenant: str, max_tokens: int, occasion: Occasion = ANY_OCCASION
+    ) -> AsyncGenerator[Piece, None]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Breakers(Protocol):
+    """Which servers are left alone for a while since they failed; those who ask them may share it. Never raises.
+
+    `admits` says whether a server may be asked now: while it is closed always, while it is open never, and after its
+    rest one at a time, as a trial. Whoever was admitted says with `tell` how it went, or None where that is not known.
+    """
+
+    async def admits(self, server: str) -> bool: ...
+
+    async def tell(self, server: str, went_well: bool | None) -> BreakerState: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Judge(Protocol):

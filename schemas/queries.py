@@ -17,6 +17,7 @@ WithheldReason = Literal[
     "expired",
     "unavailable",
     "cancelled",
+    "overloaded",
     "UNKNOWN",
 ]
 

@@ -20,14 +20,13 @@ from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
-from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
 from adapters.syntax import TreeSitterSyntax
 from processors.answer.admit import AdmitLimits
 from processors.answer.check import AnswerBar
 from processors.answer.limits import RetrievalLimits
-from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
+from processors.answer.writing import Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
 from processors.ingest.formats import ParseLimits
@@ -50,6 +49,7 @@ from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
+from streams.models import writer_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
@@ -347,10 +347,4 @@ class Parts:
         return MaxSimRanker(self.port("embedder"))
 
     def _writer(self) -> Writer:
-        generate = self.settings.generate
-        if not generate.url:
-            return ExtractiveWriter(self.port("ranker"))
-        options = ServerOptions(
-            api_key=generate.api_key, timeout_s=generate.timeout_s, salt_secret=generate.salt_secret
-        )
-        return ModelWriter(OpenAICompatible(generate.url, generate.model, options), generate.max_tokens)
+        return writer_of(self.settings, self.port("ranker"), self.port("clock"))

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,14 +25,12 @@ from processors.ingest.policies import Action
 from processors.ingest.prose import SEPARATORS
 from processors.ingest.strategies import Rule, Strategy
 from streams.errors import StreamsError
+from streams.model_settings import Models
+from streams.section import Section
 
 
 class SettingsError(StreamsError):
     """A setting is unknown or has a value that can't be used; the message names it."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Kafka(Section):
@@ -342,6 +340,7 @@ class Settings(BaseSettings):
     freshness: Freshness = Freshness()
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()
+    models: Models = Models()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()

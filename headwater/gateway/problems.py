@@ -31,6 +31,7 @@ _WITHHELD: Final[Mapping[str, tuple[int, str, str]]] = {
     "cancelled": (409, "question-cancelled", "The question was cancelled"),
     "expired": (504, "deadline-expired", "No answer before the deadline"),
     "unavailable": (503, "unavailable", "The question can't be answered now"),
+    "overloaded": (503, "overloaded", "Too many questions are being answered"),
 }
 
 _log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ UNAVAILABLE: Final = (
     "The question could not be answered: a part of the platform failed, is away or is being rebuilt. "
     "Please ask again shortly."
 )
+BUSY: Final = "Too many questions are being answered already. Please ask again shortly."
 
 # A question is echoed so that its asker knows it again; the whole of an over-long one helps nobody.
 ECHO_CHARS: Final = 500

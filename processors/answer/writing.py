@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -12,8 +13,8 @@ from processors.answer.extract import Evidence, extract
 from processors.answer.prompting import NO_ANSWER
 from processors.answer.sentences import sentences
 from processors.answer.words import words
-from processors.ports import Generator, Piece, Ranker
-from schemas.queries import PromptAssembled, Sentence, Usage
+from processors.ports import OVERLOADED, Generator, Occasion, Piece, Ranker
+from schemas.queries import PromptAssembled, Sentence, Usage, WithheldReason
 
 TRUNCATED: Final = "truncated"
 """In `degraded`: the model fell silent or was cut off; what is there ends with its last whole sentence."""
@@ -27,12 +28,17 @@ _WHOLE: Final = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
 
 @dataclass(frozen=True)
 class Draft:
-    """What a writer ends with: whole sentences with their citations, and how sure it is (0 to 1)."""
+    """What a writer ends with: whole sentences with their citations, and how sure it is (0 to 1).
+
+    `model` names who wrote it where that is not the writer's own. `refused` says why nothing was even begun.
+    """
 
     sentences: tuple[Sentence, ...]
     confidence: float
     degraded: tuple[str, ...] = ()
     usage: tuple[Usage, ...] = ()
+    model: str = ""
+    refused: WithheldReason | None = None
 
 
 class Writer(Protocol):
@@ -44,7 +50,7 @@ class Writer(Protocol):
     @property
     def model(self) -> str: ...
 
-    def write(self, prompt: PromptAssembled) -> AsyncIterator[str | Draft]: ...
+    def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]: ...
 
 
 class ExtractiveWriter:
@@ -58,7 +64,7 @@ class ExtractiveWriter:
     def __init__(self, ranker: Ranker) -> None:
         self._ranker = ranker
 
-    async def write(self, prompt: PromptAssembled) -> AsyncIterator[str | Draft]:
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
         """Ranks in a thread, since the model behind the ranker would hold up every other question."""
         evidence: Evidence = await asyncio.to_thread(extract, prompt.query.question, prompt.sources, self._ranker)
         for index, sentence in enumerate(evidence.sentences):
@@ -77,31 +83,44 @@ class ModelWriter:
     def model(self) -> str:
         return self._generator.model
 
-    async def write(self, prompt: PromptAssembled) -> AsyncIterator[str | Draft]:
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
         """Streams the model's text; the Draft holds its sentences with the citations taken out of them."""
         if not prompt.sources:
             yield Draft((), 0.0)
             return
         text, last = "", Piece()
         pieces = self._generator.generate(
-            prompt.system, prompt.prompt, tenant=prompt.tenant, max_tokens=self._max_tokens
+            prompt.system, prompt.prompt, tenant=prompt.tenant, max_tokens=self._max_tokens, occasion=_occasion(prompt)
         )
-        async for piece in pieces:
-            last = piece
-            text += piece.text
-            if piece.text:
-                yield piece.text
+        async with aclosing(pieces):
+            async for piece in pieces:
+                last = piece
+                text += piece.text
+                if piece.text:
+                    yield piece.text
+        if OVERLOADED in last.degraded:
+            yield Draft((), 0.0, last.degraded, refused="overloaded")
+            return
         found = tuple(cited_sentences(text if last.finished else whole_part(text)))
-        degraded = () if last.finished else (TRUNCATED,)
-        yield Draft(found, 1.0 if found else 0.0, degraded, self._usage(last))
+        degraded = last.degraded if last.finished else (*last.degraded, TRUNCATED)
+        yield Draft(found, 1.0 if found else 0.0, degraded, self._usage(last), last.model)
+
+    async def aclose(self) -> None:
+        """Lets the model server go, in the loop that asked it."""
+        await self._generator.aclose()
 
     def _usage(self, last: Piece) -> tuple[Usage, ...]:
         counts = (("tokens_in", last.tokens_in), ("tokens_out", last.tokens_out))
         return tuple(
-            Usage(step="generate", model=self.model, unit=unit, quantity=float(count))
+            Usage(step="generate", model=last.model or self.model, unit=unit, quantity=float(count))
             for unit, count in counts
             if count
         )
+
+
+def _occasion(prompt: PromptAssembled) -> Occasion:
+    query = prompt.query
+    return Occasion(query.question, len(prompt.sources), query.lane, query.deadline_at)
 
 
 def cited(sentence: Sentence) -> str:

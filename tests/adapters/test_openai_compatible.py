@@ -12,7 +12,8 @@ import pytest
 from adapters.errors import GeneratorUnavailableError
 from adapters.openai_compatible import MAX_CHARS_PER_TOKEN, OpenAICompatible, ServerOptions
 from processors.contract import Reject
-from processors.ports import Piece
+from processors.ports import ANY_OCCASION, Occasion, Piece
+from schemas.queries import Lane
 from tests.stub_model_server import Mode, StubModelServer
 
 QUICK = ServerOptions(timeout_s=5.0, connect_s=2.0)
@@ -24,11 +25,15 @@ def server() -> Iterator[StubModelServer]:
         yield running
 
 
-def generated(url: str, options: ServerOptions = QUICK, max_tokens: int = 50) -> list[Piece]:
+def generated(
+    url: str, options: ServerOptions = QUICK, max_tokens: int = 50, occasion: Occasion = ANY_OCCASION
+) -> list[Piece]:
     async def run() -> list[Piece]:
         generator = OpenAICompatible(url, "stub", options)
         try:
-            stream = generator.generate("Be brief.", "Say two words.", tenant="acme", max_tokens=max_tokens)
+            stream = generator.generate(
+                "Be brief.", "Say two words.", tenant="acme", max_tokens=max_tokens, occasion=occasion
+            )
             return [piece async for piece in stream]
         finally:
             await generator.aclose()
@@ -59,9 +64,19 @@ def test_when_asked_then_the_request_says_all_the_protocol_needs(server: StubMod
     assert body["cache_salt"] == hmac.new(b"pepper", b"acme", hashlib.sha256).hexdigest()
 
 
+@pytest.mark.parametrize(("lane", "priority"), [("interactive", 0), ("bulk", 100)])
+def test_when_the_server_takes_priorities_then_people_come_first(
+    server: StubModelServer, lane: Lane, priority: int
+) -> None:
+    options = ServerOptions(timeout_s=5, priorities=True, counts_always=True)
+    generated(server.url, options, occasion=Occasion(lane=lane))
+    body = server.counts.bodies[0]
+    assert (body["priority"], body["stream_options"]["continuous_usage_stats"]) == (priority, True)
+
+
 def test_when_no_secret_is_given_then_no_unknown_field_is_sent(server: StubModelServer) -> None:
     generated(server.url)
-    assert "cache_salt" not in server.counts.bodies[0]
+    assert not {"cache_salt", "priority"} & server.counts.bodies[0].keys()
     assert server.counts.keys == [""]
 
 
@@ -125,7 +140,10 @@ def test_when_it_fails_after_tokens_were_counted_then_the_last_piece_says_what_w
     server: StubModelServer,
 ) -> None:
     server.mode, server.counting = "dies", True
-    assert generated(server.url) == [Piece(text="Zwei"), Piece(tokens_in=3, tokens_out=1)]
+    assert generated(server.url) == [
+        Piece(text="Zwei", tokens_in=3, tokens_out=1),
+        Piece(tokens_in=3, tokens_out=1, broken=True),
+    ]
 
 
 def test_when_the_server_sends_half_a_character_then_the_text_can_be_encoded_all_the_same(
@@ -152,9 +170,9 @@ def test_when_the_server_never_ends_then_what_it_says_is_bounded_by_the_tokens_t
 
 
 def test_when_time_runs_out_in_the_middle_then_the_stream_ends_unfinished(server: StubModelServer) -> None:
-    server.mode, server.pause_s = "slow", 0.4
-    pieces = generated(server.url, ServerOptions(timeout_s=0.6))
-    assert pieces == [Piece(text="Zwei"), Piece()]
+    server.mode, server.pause_s = "slow", 1.4
+    pieces = generated(server.url, ServerOptions(timeout_s=2.0))
+    assert pieces == [Piece(text="Zwei"), Piece(broken=True)]
 
 
 def test_when_used_from_a_second_event_loop_then_it_connects_anew(server: StubModelServer) -> None:
@@ -176,7 +194,7 @@ def test_when_the_reader_stops_early_then_the_connection_is_given_up(server: Stu
         generator = OpenAICompatible(server.url, "stub", QUICK)
         stream = generator.generate("", "x", tenant="a", max_tokens=9)
         first = await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]  # an async generator, which the port does not promise
+        await stream.aclose()
         await generator.aclose()
         return first.text
 

@@ -26,19 +26,13 @@ def generator(server: StubModelServer) -> Generator:
     return OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=2.0))
 
 
-async def closed(generator: Generator) -> None:
-    """The port has no end of its own; what holds connections is closed in the loop that opened them."""
-    if isinstance(generator, OpenAICompatible):
-        await generator.aclose()
-
-
 def pieces(generator: Generator, prompt: str = "How long?") -> list[Piece]:
     async def run() -> list[Piece]:
         stream = generator.generate("Be brief.", prompt, tenant="acme", max_tokens=40)
         try:
             return [piece async for piece in stream]
         finally:
-            await closed(generator)
+            await generator.aclose()
 
     return asyncio.run(run())
 
@@ -100,7 +94,7 @@ def test_when_several_ask_at_once_then_each_gets_its_own_answer(server: StubMode
         try:
             return await asyncio.gather(*(one(f"word-{number}") for number in range(12)))
         finally:
-            await closed(generator)
+            await generator.aclose()
 
     assert asyncio.run(run()) == [f"You said word-{number}" for number in range(12)]
 

