@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from adapters.breakers import BreakerRules, MemoryBreakers
 from adapters.errors import GeneratorUnavailableError
+from adapters.host import SystemClock
+from adapters.model_gateway import ModelGateway, ModelRules, Shared
+from adapters.model_race import RaceRules, Route
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.tenant_places import TenantPlaces
+from processors.answer.routes import RouteRule
 from processors.ports import Generator, Piece
 from tests.stub_model_server import Mode, StubModelServer
 
@@ -21,9 +27,27 @@ def server() -> Iterator[StubModelServer]:
         yield running
 
 
+def single(url: str) -> Generator:
+    return OpenAICompatible(url, "stub", ServerOptions(timeout_s=2.0))
+
+
+def gateway(url: str) -> Generator:
+    """One server behind all that may stand around it."""
+    clock = SystemClock()
+    rules = ModelRules(RaceRules(first_s=1.5), idle_s=1.5)
+    shared = Shared(MemoryBreakers(BreakerRules(), clock), clock, TenantPlaces(most=16))
+    return ModelGateway([Route("large", single(url), url)], RouteRule(), rules, shared)
+
+
+@pytest.fixture(params=[single, gateway], ids=lambda make: make.__name__)
+def make(request: pytest.FixtureRequest) -> Callable[[str], Generator]:
+    made: Callable[[str], Generator] = request.param
+    return made
+
+
 @pytest.fixture
-def generator(server: StubModelServer) -> Generator:
-    return OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=2.0))
+def generator(make: Callable[[str], Generator], server: StubModelServer) -> Generator:
+    return make(server.url)
 
 
 def pieces(generator: Generator, prompt: str = "How long?") -> list[Piece]:
@@ -82,9 +106,8 @@ def test_when_a_server_comes_back_then_the_next_question_is_answered(
     assert pieces(generator)[-1].finished
 
 
-def test_when_several_ask_at_once_then_each_gets_its_own_answer(server: StubModelServer) -> None:
+def test_when_several_ask_at_once_then_each_gets_its_own_answer(generator: Generator, server: StubModelServer) -> None:
     server.reply = lambda prompt: f"You said {prompt}"
-    generator: Generator = OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=5.0))
 
     async def one(prompt: str) -> str:
         stream = generator.generate("", prompt, tenant="acme", max_tokens=40)

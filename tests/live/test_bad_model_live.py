@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from streams.model_settings import Models
 from streams.settings import Settings
 from tests.live.asking import REPLY, Asking, answering, publish_document
 from tests.live.erasure_world import World, world
@@ -35,10 +36,26 @@ def model() -> Iterator[StubModelServer]:
         yield server
 
 
-def with_model(world: World, model: StubModelServer, **generate: Any) -> Settings:
+def with_model(world: World, model: StubModelServer, **models: Any) -> Settings:
     """The world's settings, with its answers written by that server."""
-    section = world.settings.generate.model_copy(update={"url": model.url, "model": "stub", **generate})
-    return world.settings.model_copy(update={"generate": section})
+    generate = world.settings.generate.model_copy(update={"url": model.url, "model": "stub"})
+    return world.settings.model_copy(update={"generate": generate, "models": Models(**models)})
+
+
+# Everything that may stand around a model, tight enough for questions of a second and a half.
+LADDER: dict[str, Any] = {
+    "small_model": "little",
+    "fallback": "extractive",
+    "attempts": 2,
+    "backoff_ms": 50,
+    "first_word_s": 0.6,
+    "silence_s": 0.5,
+    "slow_s": 0.5,
+    "reserve_ms": 700,
+    "hedge_ms": 300,
+    "breaker": "memory",
+    "breaker_rest_s": 0.5,
+}
 
 
 def storm(asking: Asking, model: StubModelServer, rounds: int, seed: int = 7) -> None:
@@ -113,3 +130,49 @@ def test_when_the_server_calls_the_request_wrong_then_its_asker_hears_and_the_ot
         found = asking.count()
     assert found.damage == []
     assert found.outcomes["wrong or not"] == {"given": 2, "unavailable": 2}
+
+
+def test_when_all_of_the_ladder_is_on_then_nobody_hears_that_a_model_is_away(
+    made: World, model: StubModelServer
+) -> None:
+    with StubModelServer(REPLY) as small:
+        settings = with_model(made, model, small_url=small.url, **LADDER)
+        with answering(settings), Asking(made) as asking:
+            publish_document(made)
+            storm(asking, model, rounds=2, seed=11)
+            found = asking.count()
+    print(f"{model.counts.requests} + {small.counts.requests} requests: {found.line()}")
+    assert found.damage == []
+    assert found.endings("expired") == 0
+    assert found.endings("given+fallback:small") > 0
+
+
+def test_when_every_model_is_away_then_the_sources_are_quoted(made: World, model: StubModelServer) -> None:
+    with StubModelServer(REPLY, mode="hang") as small:
+        settings = with_model(made, model, small_url=small.url, **LADDER)
+        with answering(settings), Asking(made) as asking:
+            publish_document(made)
+            model.down()
+            for _ in range(40):
+                asking.ask("away", 4.0)
+                time.sleep(0.02)
+            found = asking.count()
+            model.up()
+    print(found.line())
+    assert found.damage == []
+    assert found.outcomes["away"] == {"given+fallback:extractive": 40}
+
+
+def test_when_one_tenant_asks_too_much_then_its_questions_are_answered_overloaded_at_once(
+    made: World, model: StubModelServer
+) -> None:
+    model.mode, model.pause_s = "slow", 0.2
+    with answering(with_model(made, model, tenant_at_once=2, tenant_waiting=4)), Asking(made) as asking:
+        publish_document(made)
+        for _ in range(20):
+            asking.ask("many", 20.0)
+        found = asking.count()
+    print(found.line())
+    assert found.damage == []
+    assert found.outcomes["many"]["overloaded"] >= 10
+    assert found.outcomes["many"]["given"] >= 6

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from adapters.memory import OverlapRanker
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from processors.answer.generate import generate
 from processors.answer.prompting import NO_ANSWER
-from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer, cited_sentences, whole_part
+from processors.answer.writing import Draft, ExtractiveWriter, ModelWriter, Writer, cited_sentences, whole_part
 from processors.contract import Reject
 from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld, PromptAssembled, Usage
 from tests.processors.answer.questions import prompt
@@ -102,6 +104,21 @@ def test_when_the_server_fails_before_the_first_word_then_the_question_waits(mod
 def test_when_the_server_refuses_the_request_then_it_is_rejected() -> None:
     with pytest.raises(Reject):
         by_model("It is so [1].", "refuse")
+
+
+def test_when_there_is_no_room_for_a_question_then_it_is_answered_overloaded() -> None:
+    class Busy:
+        model = "busy"
+
+        async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+            yield Draft((), 0.0, ("overloaded",), refused="overloaded")
+
+    async def run() -> list[Any]:
+        return [event async for event in generate(PROMPT, Busy())]
+
+    (answer,) = asyncio.run(run())
+    assert isinstance(answer, AnswerWithheld)
+    assert (answer.answer_id, answer.reason) == (PROMPT.query.query_id, "overloaded")
 
 
 @pytest.mark.parametrize("mode", ["dies", "error_event"])

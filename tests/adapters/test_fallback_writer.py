@@ -1,0 +1,79 @@
+"""Where no model can be asked, the sources are quoted; from the first word on the model is alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from adapters.errors import GeneratorUnavailableError
+from adapters.fallback_writer import QUOTED, FallbackWriter
+from adapters.memory import OverlapRanker
+from processors.answer.writing import Draft, ExtractiveWriter
+from processors.contract import Reject
+from schemas.queries import PromptAssembled, Sentence
+from tests.processors.answer.questions import prompt
+
+PROMPT = prompt("How long is a delta kept?", "Deltas are small. A delta is kept for one hour.")
+
+
+class Told:
+    """A writer that does what it was told."""
+
+    model = "told"
+
+    def __init__(self, *items: str | Draft | Exception) -> None:
+        self._items = items
+        self.closed = False
+
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+        for item in self._items:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def written(first: Told) -> list[str | Draft]:
+    async def run() -> list[str | Draft]:
+        writer = FallbackWriter(first, ExtractiveWriter(OverlapRanker()))
+        found = [item async for item in writer.write(PROMPT)]
+        await writer.aclose()
+        return found
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("item", "without"),
+    [
+        (GeneratorUnavailableError("away"), ()),
+        (Reject("too long"), ()),
+        (Draft((), 0.0, ("overloaded",), refused="overloaded"), ("overloaded",)),
+    ],
+)
+def test_when_the_first_can_not_begin_then_the_sources_are_quoted_and_it_is_said(
+    item: Draft | Exception, without: tuple[str, ...]
+) -> None:
+    text, draft = written(Told(item))
+    assert text == "A delta is kept for one hour. [1]"
+    assert isinstance(draft, Draft)
+    assert (draft.model, draft.degraded) == ("extractive", (*without, QUOTED))
+
+
+def test_when_the_first_writes_then_the_other_is_not_asked() -> None:
+    draft = Draft((Sentence(text="So.", cites=(1,)),), 1.0)
+    assert written(Told("So [1].", draft)) == ["So [1].", draft]
+
+
+def test_when_the_first_says_that_it_is_not_there_then_that_stands() -> None:
+    assert written(Told(Draft((), 0.0))) == [Draft((), 0.0)]
+
+
+def test_when_it_is_closed_then_so_is_what_it_holds() -> None:
+    first = Told(Draft((), 0.0))
+    written(first)
+    assert first.closed
