@@ -138,6 +138,8 @@ class Race:
         """The generation that spoke first. Raises TooLateError, GeneratorUnavailableError, Reject."""
         loop = asyncio.get_running_loop()
         end = min(loop.time() + self._rules.first_s, call.until)
+        if loop.time() >= end:
+            raise TooLateError(f"wanted time to ask {route.server}, the question has none left; it waits for its end")
         running = [await self._start(route, call)]
         hedge_at: float | None = loop.time() + self._rules.hedge_s
         try:

@@ -66,9 +66,24 @@ def pair() -> Iterator[Pair]:
         yield Pair(large, small)
 
 
-async def told(gateway: ModelGateway, occasion: Occasion = ANY_OCCASION, tenant: str = "acme") -> list[Piece]:
+async def told(
+    gateway: ModelGateway, occasion: Occasion = ANY_OCCASION, tenant: str = "acme", frees: StubModelServer | None = None
+) -> list[Piece]:
+    """What is said; `frees` must have been let go by then, while the gateway goes on."""
     stream = gateway.generate("Be brief.", "Say it.", tenant=tenant, max_tokens=50, occasion=occasion)
-    return [piece async for piece in stream]
+    pieces = [piece async for piece in stream]
+    if frees:
+        await freed(frees)
+    return pieces
+
+
+async def freed(server: StubModelServer) -> None:
+    """Waits until the server sees that nobody listens any more."""
+    for _ in range(200):
+        if server.open == 0:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the server is still being listened to")
 
 
 def run(gateway: ModelGateway, story: Callable[[ModelGateway], Awaitable[Any]] = told) -> Any:
@@ -196,11 +211,16 @@ def test_when_a_server_hangs_before_its_first_word_then_the_other_is_asked_and_i
     rules = ModelRules(RaceRules(first_s=0.3, slow_s=0.2), attempts=3)
 
     async def twice(gateway: ModelGateway) -> list[str]:
-        return [(await told(gateway))[-1].model for _ in range(2)]
+        return [(await told(gateway, frees=pair.large))[-1].model for _ in range(2)]
 
     assert run(pair.gateway(rules, BreakerRules(failures=1, rest_s=60)), twice) == ["little"] * 2
     assert pair.asked == (1, 2)
-    assert eventually_free(pair.large)
+
+
+def test_when_a_question_has_no_time_left_then_no_server_is_asked(pair: Pair) -> None:
+    with pytest.raises(GeneratorUnavailableError, match="none left"):
+        run(pair.gateway(ModelRules(attempts=3, reserve_s=1.0)), lambda g: told(g, within(0.5)))
+    assert pair.asked == (0, 0)
 
 
 def test_when_an_asker_in_a_hurry_leaves_soon_then_the_server_is_not_taken_for_broken(pair: Pair) -> None:
@@ -217,23 +237,21 @@ def test_when_an_asker_in_a_hurry_leaves_soon_then_the_server_is_not_taken_for_b
 
 def test_when_a_first_word_is_late_then_whoever_speaks_first_is_listened_to_and_the_other_let_go(pair: Pair) -> None:
     pair.large.mode = "hang"
-    *texts, last = run(pair.gateway(ModelRules(RaceRules(hedge_s=0.1))))
+    *texts, last = run(pair.gateway(ModelRules(RaceRules(hedge_s=0.1))), lambda g: told(g, frees=pair.large))
     assert (said(texts), last.degraded) == ("So says the small one [1].", ("fallback:small",))
     assert ("hedge", "small") in pair.said
-    assert eventually_free(pair.large)
 
 
 def test_when_the_first_speaks_after_all_then_the_second_is_let_go(pair: Pair) -> None:
     pair.large.mode, pair.large.late_s, pair.small.mode = "late", 0.6, "hang"
-    *texts, last = run(pair.gateway(ModelRules(RaceRules(hedge_s=0.1))))
+    *texts, last = run(pair.gateway(ModelRules(RaceRules(hedge_s=0.1))), lambda g: told(g, frees=pair.small))
     assert (said(texts), last.degraded, pair.asked) == ("So says the large one [1].", (), (1, 1))
-    assert eventually_free(pair.small)
 
 
 def test_when_there_is_one_server_only_then_it_is_asked_twice_at_once(pair: Pair) -> None:
     pair.large.modes = ["hang", "ok"]
-    assert run(pair.gateway(ModelRules(RaceRules(hedge_s=0.1)), alone=True))[-1].finished
-    assert eventually_free(pair.large)
+    gateway = pair.gateway(ModelRules(RaceRules(hedge_s=0.1)), alone=True)
+    assert run(gateway, lambda g: told(g, frees=pair.large))[-1].finished
 
 
 def test_when_the_first_fails_before_it_is_late_then_nobody_is_asked_beside_it(pair: Pair) -> None:
@@ -245,9 +263,8 @@ def test_when_the_first_fails_before_it_is_late_then_nobody_is_asked_beside_it(p
 
 def test_when_a_model_falls_silent_then_what_it_said_ends_broken_with_what_was_spent(pair: Pair) -> None:
     pair.large.mode, pair.large.counting = "stalls", True
-    pieces = run(pair.gateway(ModelRules(idle_s=0.3)))
+    pieces = run(pair.gateway(ModelRules(idle_s=0.3)), lambda g: told(g, frees=pair.large))
     assert pieces[-1] == Piece(tokens_in=2, tokens_out=1, broken=True, model="big")
-    assert eventually_free(pair.large)
 
 
 def test_when_the_time_of_a_question_runs_out_then_its_text_ends_while_there_is_time_to_check_it(pair: Pair) -> None:
@@ -283,17 +300,8 @@ def test_when_the_asker_leaves_then_the_server_is_let_go_and_the_place_is_free(p
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
+        await freed(pair.large)
         pair.large.mode = "ok"
         return await told(gateway)
 
     assert run(pair.gateway(places=TenantPlaces(most=1, queue=0)), leave)[-1].finished
-    assert eventually_free(pair.large)
-
-
-def eventually_free(server: StubModelServer) -> bool:
-    """Whether nobody is being answered there any more, or soon will not be."""
-    for _ in range(200):
-        if server.open == 0:
-            return True
-        server.stopping.wait(0.02)
-    return False

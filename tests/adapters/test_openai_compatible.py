@@ -99,7 +99,7 @@ def test_when_it_fails_before_the_first_piece_then_it_is_unavailable(
 ) -> None:
     server.mode = mode
     with pytest.raises(GeneratorUnavailableError, match=said):
-        generated(server.url, ServerOptions(timeout_s=0.5))
+        generated(server.url, ServerOptions(timeout_s=0.5 if said == "TimeoutError" else 10.0))
 
 
 def test_when_nobody_listens_then_it_is_unavailable() -> None:

@@ -65,6 +65,7 @@ class Asking:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stalls.__exit__()
         self._publisher.close()
 
     def count(self) -> Count:

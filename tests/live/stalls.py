@@ -33,5 +33,6 @@ class Stalls:
         return self
 
     def __exit__(self, *_: object) -> None:
-        said, _none = self._sleeper.communicate(timeout=30)
-        self.longest_s = float(said)
+        if self._sleeper.returncode is None:
+            said, _ = self._sleeper.communicate(timeout=30)
+            self.longest_s = float(said)
