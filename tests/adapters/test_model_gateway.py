@@ -208,7 +208,7 @@ def test_when_a_server_hangs_before_its_first_word_then_the_other_is_asked_and_i
     pair: Pair, mode: Mode
 ) -> None:
     pair.large.mode = mode
-    rules = ModelRules(RaceRules(first_s=0.3, slow_s=0.2), attempts=3)
+    rules = ModelRules(RaceRules(first_s=2.0, slow_s=1.0), attempts=3)
 
     async def twice(gateway: ModelGateway) -> list[str]:
         return [(await told(gateway, frees=pair.large))[-1].model for _ in range(2)]

@@ -38,6 +38,7 @@ class Asking:
     world: World
     letters_allowed: int = 0
     deadlines: dict[str, int] = field(default_factory=dict)
+    asked_at: dict[str, int] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,7 +47,8 @@ class Asking:
     def ask(self, kind: str, within_s: float, lane: str = "interactive", session: str = "") -> str:
         """One question; `kind` says in the end under which behaviour it was asked."""
         made = entrance()
-        query_id, deadline = made.ids.new(), Micros(made.clock.now() + int(within_s * 1e6))
+        query_id, now = made.ids.new(), made.clock.now()
+        deadline = Micros(now + int(within_s * 1e6))
         query = Query(
             query_id=query_id,
             question="Which colour has the lamp of pier Amber?",
@@ -57,7 +59,7 @@ class Asking:
         topic = QUERY_ASKED_BULK if lane == "bulk" else QUERY_ASKED
         headers = [("deadline", str(deadline).encode()), ("lane", lane.encode())]
         self._publisher.send(topic, QueryAsked(tenant=TENANT, event_id=query_id, query=query), headers)
-        self.deadlines[query_id], self.kinds[query_id] = deadline, kind
+        self.deadlines[query_id], self.kinds[query_id], self.asked_at[query_id] = deadline, kind, now
         return query_id
 
     def __enter__(self) -> Asking:
@@ -112,6 +114,7 @@ class Count:
     damage: list[str]
     latest_s: float
     grace_s: float
+    took_s: dict[str, list[float]]
 
     def endings(self, outcome: str) -> int:
         """How many ended so."""
@@ -127,6 +130,7 @@ class Count:
 def _counted(asking: Asking, endings: dict[str, list[Reading]], grace_s: float) -> Count:
     """Exactly one final event for each, in time, under its id."""
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+    took: dict[str, list[float]] = defaultdict(list)
     damage, latest = [], -1e9
     for query_id, deadline in asking.deadlines.items():
         kind, found = asking.kinds[query_id], endings.get(query_id, [])
@@ -135,12 +139,13 @@ def _counted(asking: Asking, endings: dict[str, list[Reading]], grace_s: float) 
         for one in found:
             late_s = (one.at - deadline) / 1e6
             latest = max(latest, late_s)
+            took[kind].append((one.at - asking.asked_at[query_id]) / 1e6)
             outcomes[kind][_outcome(one.event)] += 1
             if late_s > grace_s:
                 damage.append(f"{kind}: {_outcome(one.event)} came {late_s:.2f} s after the deadline")
             if getattr(one.event, "answer_id", "") != query_id:
                 damage.append(f"{kind}: an answer under another id")
-    return Count(dict(outcomes), damage, latest, grace_s)
+    return Count(dict(outcomes), damage, latest, grace_s, dict(took))
 
 
 def _outcome(event: Any) -> str:

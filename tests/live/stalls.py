@@ -34,5 +34,5 @@ class Stalls:
 
     def __exit__(self, *_: object) -> None:
         if self._sleeper.returncode is None:
-            said, _ = self._sleeper.communicate(timeout=30)
+            said, _err = self._sleeper.communicate(timeout=30)
             self.longest_s = float(said)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
 
 import pytest
 
-from streams.model_settings import Models
-from streams.settings import Settings
 from tests.live.asking import REPLY, Asking, answering, publish_document
+from tests.live.bad_models import LADDER, storm, with_model
 from tests.live.erasure_world import World, world
-from tests.stub_model_server import Mode, StubModelServer
+from tests.stub_model_server import StubModelServer
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
-
-# A request that the server calls wrong is no outage: it is a dead letter, and its asker hears so.
-OUTAGES = tuple(mode for mode in get_args(Mode) if mode != "refuse")
 
 
 @pytest.fixture(scope="module")
@@ -34,45 +28,6 @@ def made(
 def model() -> Iterator[StubModelServer]:
     with StubModelServer(REPLY, pause_s=0.05) as server:
         yield server
-
-
-def with_model(world: World, model: StubModelServer, **models: Any) -> Settings:
-    """The world's settings, with its answers written by that server."""
-    generate = world.settings.generate.model_copy(update={"url": model.url, "model": "stub"})
-    return world.settings.model_copy(update={"generate": generate, "models": Models(**models)})
-
-
-# Everything that may stand around a model, tight enough for questions of a second and a half.
-LADDER: dict[str, Any] = {
-    "small_model": "little",
-    "fallback": "extractive",
-    "attempts": 2,
-    "backoff_ms": 50,
-    "first_word_s": 0.6,
-    "silence_s": 0.5,
-    "slow_s": 0.5,
-    "reserve_ms": 700,
-    "hedge_ms": 300,
-    "breaker": "memory",
-    "breaker_rest_s": 0.5,
-}
-
-
-def storm(asking: Asking, model: StubModelServer, rounds: int, seed: int = 7) -> None:
-    """Every behaviour several times, in an order of chance, switched while questions are being answered."""
-    chance = random.Random(seed)
-    modes = [mode for _ in range(rounds) for mode in chance.sample(OUTAGES, len(OUTAGES))]
-    for number, mode in enumerate(modes):
-        model.mode = mode
-        for _ in range(4):
-            asking.ask(mode, chance.uniform(1.5, 5.0), lane=chance.choice(("interactive", "bulk")))
-        time.sleep(chance.uniform(0.05, 0.3))
-        if number % 12 == 5:
-            model.down()
-            asking.ask("down", chance.uniform(1.0, 3.0))
-            time.sleep(chance.uniform(0.1, 0.5))
-            model.up()
-    model.mode = "ok"
 
 
 def test_when_the_model_does_everything_wrong_then_each_question_ends_once_and_in_time(

@@ -128,6 +128,17 @@ def test_when_the_server_dies_after_the_first_word_then_the_draft_is_truncated(m
     assert (drafted.sentences, drafted.degraded, drafted.confidence) == ((), ("truncated",), 0.0)
 
 
+def test_when_an_answer_breaks_off_then_what_it_cost_so_far_is_drafted() -> None:
+    with StubModelServer("It is kept for one hour [1].", "dies") as server:
+        server.counting = True
+        model = OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=3))
+        _, drafted = generated(PROMPT, ModelWriter(model, max_tokens=50), model)
+    assert {usage.unit: usage.quantity for usage in drafted.usage} == {
+        "tokens_in": float(len(PROMPT.prompt.split())),
+        "tokens_out": 1.0,
+    }
+
+
 def test_when_the_length_cuts_an_answer_then_its_whole_sentences_stay() -> None:
     _, drafted, _ = by_model("It is kept [1]. The rest of it", "cut")
     assert [sentence.text for sentence in drafted.sentences] == ["It is kept."]
