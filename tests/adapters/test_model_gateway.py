@@ -22,7 +22,7 @@ from processors.ports import ANY_OCCASION, OVERLOADED, Occasion, Piece
 from schemas.envelope import Micros
 from tests.stub_model_server import Mode, StubModelServer
 
-QUICK = ServerOptions(timeout_s=20.0)
+PATIENT = ServerOptions(timeout_s=60.0)
 NEVER = BreakerRules(failures=1_000)
 PLAIN = ModelRules()
 LARGE_FIRST = RouteRule()
@@ -45,8 +45,8 @@ class Pair:
         places: TenantPlaces | None = None,
         alone: bool = False,
     ) -> ModelGateway:
-        large = Route("large", OpenAICompatible(self.large.url, "big", QUICK), "large")
-        small = Route("small", OpenAICompatible(self.small.url, "little", QUICK), "small")
+        large = Route("large", OpenAICompatible(self.large.url, "big", PATIENT), "large")
+        small = Route("small", OpenAICompatible(self.small.url, "little", PATIENT), "small")
         clock = SystemClock()
         shared = Shared(MemoryBreakers(breakers, clock), clock, places or TenantPlaces(), self.note)
         return ModelGateway([large] if alone else [large, small], rule, rules, shared)
@@ -215,6 +215,13 @@ def test_when_a_server_hangs_before_its_first_word_then_the_other_is_asked_and_i
 
     assert run(pair.gateway(rules, BreakerRules(failures=1, rest_s=60)), twice) == ["little"] * 2
     assert pair.asked == (1, 2)
+
+
+def test_when_a_server_was_silent_for_all_the_time_it_had_then_it_is_not_asked_again(pair: Pair) -> None:
+    pair.large.mode = "hang"
+    with pytest.raises(GeneratorUnavailableError, match="in time"):
+        run(pair.gateway(ModelRules(RaceRules(first_s=0.3), attempts=3), alone=True))
+    assert pair.asked == (1, 0)
 
 
 def test_when_a_question_has_no_time_left_then_no_server_is_asked(pair: Pair) -> None:

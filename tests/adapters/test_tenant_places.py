@@ -60,18 +60,16 @@ def test_when_the_time_is_over_before_a_place_comes_free_then_there_is_none_and_
 
 def test_when_one_who_waits_is_cancelled_then_his_place_goes_to_the_next() -> None:
     async def run(granted_already: bool) -> bool:
-        places, done, second = TenantPlaces(most=1, queue=5), asyncio.Event(), asyncio.Event()
-        first = asyncio.create_task(hold(places, "a", done))
-        await turns()
-        leaving = asyncio.create_task(hold(places, "a", second))
-        await turns()
-        last = asyncio.create_task(hold(places, "a", done))
-        await turns()
-        if granted_already:
-            done.set()
-            await first
-        leaving.cancel()
+        places, done = TenantPlaces(most=1, queue=5), asyncio.Event()
         done.set()
+        async with places.place("a", FOR_EVER):
+            leaving = asyncio.create_task(hold(places, "a", done))
+            last = asyncio.create_task(hold(places, "a", done))
+            await turns()
+            if not granted_already:
+                leaving.cancel()
+        # It has the place by now, and has not come to know of it.
+        leaving.cancel()
         return await asyncio.wait_for(last, 5)
 
     assert asyncio.run(run(granted_already=False))
