@@ -176,6 +176,7 @@ def test_when_documents_dont_answer_then_that_is_no_error(way: Way) -> None:
         ("cancelled", headwater.QuestionCancelledError),
         ("expired", headwater.AnswerExpiredError),
         ("unavailable", headwater.GatewayUnavailableError),
+        ("overloaded", headwater.GatewayUnavailableError),
     ],
 )
 def test_when_an_answer_is_withheld_then_the_error_says_why(way: Way, reason: str, error: type[Exception]) -> None:

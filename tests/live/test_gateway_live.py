@@ -117,6 +117,7 @@ def test_when_a_stream_ends_in_a_refusal_then_its_last_event_is_a_problem(gatewa
         ("cancelled", 409, "question-cancelled"),
         ("expired", 504, "deadline-expired"),
         ("unavailable", 503, "unavailable"),
+        ("overloaded", 503, "overloaded"),
     ],
 )
 def test_when_an_answer_is_withheld_then_the_status_says_why(gateway: str, reason: str, status: int, kind: str) -> None:
