@@ -2,7 +2,7 @@
 
 One worker over a real Kafka answers while its model server misbehaves in every way a test server knows, is away for a
 minute (T8), takes long (T9), or lets one generation hang among many (T13). Each part prints its figures and a verdict;
-the last line is one JSON object. Parts: storm, ladder, away, slow, hang; all where none is named.
+the last line is one JSON object. Parts: storm, steady, ladder, away, slow, hang; all where none is named.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from streams import metrics  # the path comes first
 from streams.settings import Settings, user_cache
 from tests.live.asking import REPLY, Asking, Count, answering, publish_document
-from tests.live.bad_models import LADDER, storm, with_model
+from tests.live.bad_models import LADDER, one_by_one, storm, with_model
 from tests.live.erasure_world import World, world
 from tests.stub_model_server import StubModelServer
 
@@ -69,6 +69,13 @@ def stormy(made: World, **models: Any) -> Figures:
     if models:
         found["passed"] &= count.endings("expired") == 0
     return found
+
+
+def steady(made: World) -> Figures:
+    """Each behaviour for longer than a question is tried."""
+    with StubModelServer(REPLY, pause_s=0.05) as model, asking(made, with_model(made, model)) as asked:
+        one_by_one(asked, model)
+        return figures_of(asked.count())
 
 
 def away(made: World) -> Figures:
@@ -136,6 +143,7 @@ def _p95_s(made: World, hangs: int) -> tuple[float, Count]:
 
 PARTS: Final[dict[str, Callable[[World], Figures]]] = {
     "storm": stormy,
+    "steady": steady,
     "ladder": lambda made: stormy(made, **LADDER),
     "away": away,
     "slow": slow,

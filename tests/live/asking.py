@@ -13,6 +13,7 @@ from typing import Any, Final
 from adapters.host import SystemClock
 from schemas.envelope import Micros
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Query, QueryAsked
+from streams.answer import ANSWER
 from streams.parts import Parts
 from streams.publishing import Publisher
 from streams.reading import Reading
@@ -100,7 +101,8 @@ class Asking:
 
     def letters(self) -> list[str]:
         """Which of the questions asked here became dead letters; one that can't be read counts for all."""
-        readings = [r for topic in (QUERY_ASKED, QUERY_ASKED_BULK) for r in self.world.readings(topic.dead_letters)]
+        topics = dict.fromkeys(topic.dead_letters for hop in ANSWER for topic in hop.reads)
+        readings = [reading for topic in topics for reading in self.world.readings(topic)]
         events = [(reading.event, reading.problem) for reading in readings]
         ids = [problem or getattr(getattr(event, "query", None), "query_id", "") for event, problem in events]
         return [one for one in ids if one in self.deadlines or " " in one]

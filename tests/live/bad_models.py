@@ -52,3 +52,13 @@ def storm(asking: Asking, model: StubModelServer, rounds: int, seed: int = 7) ->
             time.sleep(chance.uniform(0.1, 0.5))
             model.up()
     model.mode = "ok"
+
+
+def one_by_one(asking: Asking, model: StubModelServer) -> None:
+    """Every behaviour for so long that all tries of a question meet it: none is saved by the next one."""
+    for mode in OUTAGES:
+        model.mode = mode
+        for _ in range(4):
+            asking.ask(mode, 2.0)
+        time.sleep(1.2)
+    model.mode = "ok"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.asking import REPLY, Asking, answering, publish_document
-from tests.live.bad_models import LADDER, storm, with_model
+from tests.live.bad_models import LADDER, one_by_one, storm, with_model
 from tests.live.erasure_world import World, world
 from tests.stub_model_server import StubModelServer
 
@@ -40,6 +40,16 @@ def test_when_the_model_does_everything_wrong_then_each_question_ends_once_and_i
     print(f"{model.counts.requests} requests: {found.line()}")
     assert found.damage == []
     assert found.endings("given") > 0
+
+
+def test_when_each_wrong_lasts_then_none_makes_dead_letters(made: World, model: StubModelServer) -> None:
+    with answering(with_model(made, model)), Asking(made) as asking:
+        publish_document(made)
+        one_by_one(asking, model)
+        found = asking.count()
+    print(found.line())
+    assert found.damage == []
+    assert found.outcomes["ok"] == {"given": 4}
 
 
 def test_when_some_wait_long_for_a_model_that_is_away_then_one_in_a_hurry_hears_in_time(
