@@ -19,6 +19,10 @@ class Models(Section):
     small_api_key: str = Field(
         "", repr=False, description="Secret: key sent to that server.", json_schema_extra={"secret": True}
     )
+    small_extensions: bool = Field(
+        True,
+        description="The small server takes what the large one does beyond OpenAI's fields: salt, priorities, counts.",
+    )
     small_chars: int = Field(
         0, ge=0, description="Questions of at most so many characters go to the small model first; 0: none."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from adapters.breakers import BreakerRules, MemoryBreakers
@@ -36,7 +37,10 @@ def _gateway(settings: Settings, clock: Clock) -> ModelGateway:
     generate, models = settings.generate, settings.models
     routes = [_route("large", generate.url, generate.model, _options(settings, generate.api_key))]
     if models.small_url:
-        routes.append(_route("small", models.small_url, models.small_model, _options(settings, models.small_api_key)))
+        options = _options(settings, models.small_api_key)
+        if not models.small_extensions:
+            options = replace(options, salt_secret="", priorities=False, counts_always=False)
+        routes.append(_route("small", models.small_url, models.small_model, options))
     places = TenantPlaces(models.tenant_at_once, models.tenant_waiting)
     model_metrics.watch_waiting(lambda: places.waiting)
     rule = RouteRule(models.small_chars, models.small_sources, models.small_bulk)

@@ -94,6 +94,16 @@ def test_when_options_of_vllm_are_set_then_the_server_is_told(large: StubModelSe
     assert (body["priority"], body["stream_options"]) == (0, {"include_usage": True, "continuous_usage_stats": True})
 
 
+def test_when_the_small_server_is_of_another_make_then_it_gets_openais_fields_alone(
+    large: StubModelServer, small: StubModelServer
+) -> None:
+    large.mode = "500"
+    drafts(settings(large, small_url=small.url, priorities=True, counts_always=True, small_extensions=False))
+    body = small.counts.bodies[0]
+    assert not {"priority", "cache_salt"} & body.keys()
+    assert body["stream_options"] == {"include_usage": True}
+
+
 def test_when_models_are_asked_then_it_is_counted(large: StubModelServer, small: StubModelServer) -> None:
     before = model_metrics.FALLBACKS.labels("large")._value.get()
     large.mode = "500"
