@@ -10,7 +10,8 @@ from streams.model_settings import Models
 from streams.settings import Settings
 from tests.live.asking import Asking
 from tests.live.erasure_world import World
-from tests.stub_model_server import Mode, StubModelServer
+from tests.model_process import ModelProcess
+from tests.stub_model_server import Mode
 
 OUTAGES: Final[tuple[Mode, ...]] = tuple(mode for mode in get_args(Mode) if mode != "refuse")
 """All but a request that the server calls wrong, which is no outage: it is a dead letter, and its asker hears so."""
@@ -31,13 +32,13 @@ LADDER: Final[dict[str, Any]] = {
 """Everything that may stand around a model, tight enough for questions of a second and a half."""
 
 
-def with_model(world: World, model: StubModelServer, **models: Any) -> Settings:
+def with_model(world: World, model: ModelProcess, **models: Any) -> Settings:
     """The world's settings, with its answers written by that server."""
     generate = world.settings.generate.model_copy(update={"url": model.url, "model": "stub"})
     return world.settings.model_copy(update={"generate": generate, "models": Models(**models)})
 
 
-def storm(asking: Asking, model: StubModelServer, rounds: int, seed: int = 7) -> None:
+def storm(asking: Asking, model: ModelProcess, rounds: int, seed: int = 7) -> None:
     """Every behaviour several times, in an order of chance, switched while questions are being answered."""
     chance = random.Random(seed)
     modes = [mode for _ in range(rounds) for mode in chance.sample(OUTAGES, len(OUTAGES))]
@@ -54,7 +55,7 @@ def storm(asking: Asking, model: StubModelServer, rounds: int, seed: int = 7) ->
     model.mode = "ok"
 
 
-def one_by_one(asking: Asking, model: StubModelServer) -> None:
+def one_by_one(asking: Asking, model: ModelProcess) -> None:
     """Every behaviour for so long that all tries of a question meet it: none is saved by the next one."""
     for mode in OUTAGES:
         model.mode = mode

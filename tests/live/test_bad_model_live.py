@@ -11,7 +11,7 @@ import pytest
 from tests.live.asking import REPLY, Asking, answering, publish_document
 from tests.live.bad_models import LADDER, one_by_one, storm, with_model
 from tests.live.erasure_world import World, world
-from tests.stub_model_server import StubModelServer
+from tests.model_process import ModelProcess
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
@@ -25,13 +25,13 @@ def made(
 
 
 @pytest.fixture
-def model() -> Iterator[StubModelServer]:
-    with StubModelServer(REPLY, pause_s=0.05) as server:
+def model() -> Iterator[ModelProcess]:
+    with ModelProcess(REPLY, pause_s=0.05) as server:
         yield server
 
 
 def test_when_the_model_does_everything_wrong_then_each_question_ends_once_and_in_time(
-    made: World, model: StubModelServer
+    made: World, model: ModelProcess
 ) -> None:
     with answering(with_model(made, model)), Asking(made) as asking:
         publish_document(made)
@@ -42,7 +42,7 @@ def test_when_the_model_does_everything_wrong_then_each_question_ends_once_and_i
     assert found.endings("given") > 0
 
 
-def test_when_each_wrong_lasts_then_none_makes_dead_letters(made: World, model: StubModelServer) -> None:
+def test_when_each_wrong_lasts_then_none_makes_dead_letters(made: World, model: ModelProcess) -> None:
     with answering(with_model(made, model)), Asking(made) as asking:
         publish_document(made)
         one_by_one(asking, model)
@@ -53,7 +53,7 @@ def test_when_each_wrong_lasts_then_none_makes_dead_letters(made: World, model: 
 
 
 def test_when_some_wait_long_for_a_model_that_is_away_then_one_in_a_hurry_hears_in_time(
-    made: World, model: StubModelServer
+    made: World, model: ModelProcess
 ) -> None:
     """The patient must not keep the hop from reading what came after them."""
     with answering(with_model(made, model)), Asking(made) as asking:
@@ -69,7 +69,7 @@ def test_when_some_wait_long_for_a_model_that_is_away_then_one_in_a_hurry_hears_
     assert found.damage == []
 
 
-def test_when_one_generation_hangs_then_the_others_are_answered(made: World, model: StubModelServer) -> None:
+def test_when_one_generation_hangs_then_the_others_are_answered(made: World, model: ModelProcess) -> None:
     with answering(with_model(made, model)), Asking(made) as asking:
         publish_document(made)
         model.modes = ["hang", "stalls", "mute"]
@@ -85,7 +85,7 @@ def test_when_one_generation_hangs_then_the_others_are_answered(made: World, mod
 
 
 def test_when_the_server_calls_the_request_wrong_then_its_asker_hears_and_the_others_go_on(
-    made: World, model: StubModelServer
+    made: World, model: ModelProcess
 ) -> None:
     with answering(with_model(made, model)), Asking(made, letters_allowed=2) as asking:
         publish_document(made)
@@ -97,10 +97,8 @@ def test_when_the_server_calls_the_request_wrong_then_its_asker_hears_and_the_ot
     assert found.outcomes["wrong or not"] == {"given": 2, "unavailable": 2}
 
 
-def test_when_all_of_the_ladder_is_on_then_nobody_hears_that_a_model_is_away(
-    made: World, model: StubModelServer
-) -> None:
-    with StubModelServer(REPLY) as small:
+def test_when_all_of_the_ladder_is_on_then_nobody_hears_that_a_model_is_away(made: World, model: ModelProcess) -> None:
+    with ModelProcess(REPLY) as small:
         settings = with_model(made, model, small_url=small.url, **LADDER)
         with answering(settings), Asking(made) as asking:
             publish_document(made)
@@ -112,8 +110,8 @@ def test_when_all_of_the_ladder_is_on_then_nobody_hears_that_a_model_is_away(
     assert found.endings("given+fallback:small") > 0
 
 
-def test_when_every_model_is_away_then_the_sources_are_quoted(made: World, model: StubModelServer) -> None:
-    with StubModelServer(REPLY, mode="hang") as small:
+def test_when_every_model_is_away_then_the_sources_are_quoted(made: World, model: ModelProcess) -> None:
+    with ModelProcess(REPLY, mode="hang") as small:
         settings = with_model(made, model, small_url=small.url, **LADDER)
         with answering(settings), Asking(made) as asking:
             publish_document(made)
@@ -129,7 +127,7 @@ def test_when_every_model_is_away_then_the_sources_are_quoted(made: World, model
 
 
 def test_when_one_tenant_asks_too_much_then_its_questions_are_answered_overloaded_at_once(
-    made: World, model: StubModelServer
+    made: World, model: ModelProcess
 ) -> None:
     model.mode, model.pause_s = "slow", 0.2
     with answering(with_model(made, model, tenant_at_once=2, tenant_waiting=4)), Asking(made) as asking:
