@@ -1,13 +1,14 @@
-"""Stores of this room as an erasure sees them: the objects of one index generation."""
+"""Stores of this room as an erasure sees them: the objects of one index generation, answers kept."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from processors.answer.kept import AnswerCache
 from processors.ports import Index
 from schemas.documents import DocumentHead
 
-__all__ = ["IndexObjects", "Purgeable"]
+__all__ = ["IndexObjects", "KeptAnswers", "Purgeable"]
 
 
 @runtime_checkable
@@ -46,3 +47,28 @@ class IndexObjects:
             self._store.remove(tenant, sorted(things))
         if isinstance(self._store, Purgeable):
             self._store.purge()
+
+
+class KeptAnswers:
+    """The answers that were drawn from a document, in a cache of answers.
+
+    >>> from adapters.answer_cache import MemoryAnswers
+    >>> from adapters.memory import ManualClock
+    >>> KeptAnswers(MemoryAnswers(ManualClock())).held("acme", "handbook.md", None)
+    frozenset()
+    """
+
+    name = "answers"
+
+    def __init__(self, cache: AnswerCache) -> None:
+        self._cache = cache
+
+    def held(self, tenant: str, document: str, life: DocumentHead | None) -> frozenset[str]:
+        """Keys of the answers, without those drawn from a newer life."""
+        drawn = self._cache.resting(tenant, document)
+        return frozenset(key for key, version in drawn.items() if life is None or version < life.version)
+
+    def erase(self, tenant: str, document: str, things: frozenset[str]) -> None:  # noqa: ARG002  # the keys say it all
+        """Drops answers."""
+        for key in things:
+            self._cache.drop(key)

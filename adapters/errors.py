@@ -9,6 +9,7 @@ AdapterError
 │   ├── ParserUnavailableError   no process that reads documents can be started
 │   ├── HeadsClosedError      the view of heads is being rebuilt
 │   ├── HeadsUnavailableError the store that holds the view of heads does not answer
+│   ├── CacheUnavailableError the store that holds the kept answers does not answer
 │   └── GenerationClosedError the index generation that serves is not open here yet
 ├── ConnectRefusedError       Kafka Connect says no, or a connector failed
 ├── ClaimMissingError         a claim-checked body is not where its event says
@@ -52,6 +53,10 @@ class HeadsClosedError(UnavailableError):
 
 class HeadsUnavailableError(UnavailableError):
     """The store of the view of heads can't be reached, or refuses; nothing is known then."""
+
+
+class CacheUnavailableError(UnavailableError):
+    """The store of kept answers can't be reached; raised only where it matters what it holds."""
 
 
 class ConnectRefusedError(AdapterError):

@@ -19,7 +19,7 @@ from processors.ports import Ids, Stretch
 from schemas.documents import DocumentHead
 from schemas.envelope import Version
 
-__all__ = ["RedisHeads", "RedisOptions"]
+__all__ = ["RedisHeads", "RedisOptions", "client_of"]
 
 # Of the encoding: a release that writes heads otherwise keeps a view of its own, and folds it from the log.
 _CODEC: Final = 1
@@ -61,7 +61,7 @@ class RedisHeads:
     def __init__(self, options: RedisOptions, generation: str, ids: Ids) -> None:
         self.generation = generation
         self._ids = ids
-        self._redis = _client(options)
+        self._redis = client_of(options)
         self._scripts = {
             text: self._redis.register_script(text) for text in (FOLD, FORGET, LOOK, MARK, PROVE, READ, WALK)
         }
@@ -250,7 +250,7 @@ class RedisHeads:
             ) from error
 
 
-def _client(options: RedisOptions) -> Any:
+def client_of(options: RedisOptions) -> Any:
     """A client whose calls end: each within its timeout, and once more where the connection was lost."""
     from redis import Redis
     from redis.backoff import ConstantBackoff

@@ -56,6 +56,7 @@ class Answer:
     generation: str = ""
     confidence: float = 0.0
     degraded: tuple[str, ...] = ()
+    cached_from: str = ""
     trail: Mapping[str, int] = field(default_factory=dict)
     withheld: str = ""
 

@@ -22,10 +22,28 @@ WithheldReason = Literal[
 ]
 
 
+class CacheTicket(Value, frozen=True, kw_only=True):
+    """Under which key the answer to a query may be kept, and what its search found, of which index generation.
+
+    `scope` is the key of whatever the same asker could ask of the same. `found` is a digest of the candidates, empty
+    before the search; `vectors` are those of the variants. `scores` are the ranker's, by object id; `ranked` is a
+    digest of what they made of the candidates, empty before ranking.
+    """
+
+    key: str
+    generation: str
+    scope: str = ""
+    found: str = ""
+    vectors: tuple[bytes, ...] = ()
+    scores: tuple[float, ...] = ()
+    ranked: str = ""
+
+
 class Query(Value, frozen=True, kw_only=True):
     """Who asks what, until when. It rides on every event of the answer journey, since steps keep no state.
 
-    `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`).
+    `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`). `ticket` is
+    the platform's own: what an application puts there is dropped.
     """
 
     query_id: str
@@ -37,6 +55,7 @@ class Query(Value, frozen=True, kw_only=True):
     deadline_at: Micros = Micros(0)
     filters: dict[str, str] = {}
     max_passages: int = 6
+    ticket: CacheTicket | None = None
 
 
 class Usage(Value, frozen=True, kw_only=True):
@@ -201,7 +220,8 @@ class ExactSpan(Value, frozen=True, kw_only=True):
 class AnswerGiven(Event, frozen=True, kw_only=True):
     """The final answer. `answer_id` is the query's id, so a repeat is dropped at the sink.
 
-    `span` is the short answer where the question asks for one and a sentence holds it.
+    `span` is the short answer where the question asks for one and a sentence holds it. `cached_from` names the answer
+    that was given again; it is empty where this one was made for its question.
     """
 
     answer_id: str
@@ -215,15 +235,17 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     passages: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     span: ExactSpan | None = None
+    cached_from: str = ""
 
 
 class AnswerWithheld(Event, frozen=True, kw_only=True):
-    """No answer, and why, in words that may be shown to the asker."""
+    """No answer, and why, in words that may be shown to the asker. `cached_from` as on AnswerGiven."""
 
     answer_id: str
     question: str
     reason: WithheldReason
     message: str
+    cached_from: str = ""
 
 
 class QuestionStanding(Event, frozen=True, kw_only=True):

@@ -36,8 +36,8 @@ ANSWER: Final = Journey(
     [
         # who asks, and may they; people first, bulk as there is room
         _Hop((QUERY_ASKED, QUERY_ASKED_BULK), admit, (QUERY_ADMITTED, ANSWER_GIVEN), waits_for=_FENCED),
-        # what to search for
-        _Hop((QUERY_ADMITTED,), rewrite, (QUERY_PLANNED, ANSWER_GIVEN)),
+        # what to search for, or the answer that was given before
+        _Hop((QUERY_ADMITTED,), rewrite, (QUERY_PLANNED, ANSWER_GIVEN), waits_for=_FENCED),
         # candidates, and the fence
         _Hop((QUERY_PLANNED,), retrieve, (PASSAGES_FOUND, ANSWER_GIVEN), waits_for=_FENCED),
         # many become few
@@ -46,7 +46,7 @@ ANSWER: Final = Journey(
         _Hop((PASSAGES_RANKED,), assemble, (PROMPT_ASSEMBLED, ANSWER_GIVEN)),
         # text as it comes, then the draft
         _Hop((PROMPT_ASSEMBLED,), generate, (ANSWER_DELTA, ANSWER_DRAFTED, ANSWER_GIVEN)),
-        # each sentence against its sources
+        # each sentence against its sources; what stands is kept
         _Hop((ANSWER_DRAFTED,), check, (ANSWER_GIVEN,)),
     ],
     # A question crosses one consumer instead of seven; every topic between them is written all the same.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import structlog
@@ -50,11 +50,13 @@ PROVE_S: Final = 0.02
 class HeadsFollower(Follower):
     """Keeps a view of heads as new as the log and whole. Use one per process that reads or writes heads.
 
-    `catch_up` proves the view for all that was written when it was called and is committed, and opens it.
+    `catch_up` proves the view for all that was written when it was called and is committed, and opens it. `folded`
+    hears the heads of each stretch once the view has it.
     """
 
     def __init__(self, view: FollowedHeads, codec: Codec, kafka: Kafka, clock: Clock) -> None:
         super().__init__(DOCUMENT_HEAD, lambda _: None, codec, kafka, clock)
+        self.folded: Callable[[list[DocumentHead]], None] = lambda _: None
         self._view = view
         self._log_id: str | None = None
         self._at: dict[int, int] = {}
@@ -156,6 +158,7 @@ class HeadsFollower(Follower):
         if applied < stretch.end:
             return False
         self._at[stretch.partition] = stretch.end
+        self.folded(heads)
         if applied > stretch.end + READ_MOST:
             self._skip(consumer, stretch.partition, applied)
         with self._moved:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import metadata
 from typing import Any
 
+from adapters.erasables import KeptAnswers
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
@@ -24,7 +25,9 @@ from adapters.prompts import FilePrompts
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
 from adapters.syntax import TreeSitterSyntax
 from processors.answer.admit import AdmitLimits
+from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
+from processors.answer.kept import AnswerCache
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import Writer
 from processors.ingest.capture import SourceMapping
@@ -39,6 +42,7 @@ from processors.ports import Embedder, FollowedHeads, Index, Parser, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
+from streams.answer_memory import answers_of, cache_of, forget_swapped
 from streams.build_pace import BuildPace
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
@@ -148,7 +152,10 @@ class Parts:
     def _follow(self, name: str) -> Follower:
         kafka, clock = self.settings.kafka, self.port("clock")
         if name == "heads":
-            return HeadsFollower(self.port("heads"), self.codec, kafka, clock)
+            follower = HeadsFollower(self.port("heads"), self.codec, kafka, clock)
+            if self.settings.cache.kind != "none":
+                follower.folded = partial(forget_swapped, self.port("answers"))
+            return follower
         if name == "cancellations":
             fold = self.port("cancellations").fold
             return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
@@ -272,8 +279,9 @@ class Parts:
     def _erasables(self) -> LivingStores:
         """What forgets a document, in the order in which it does: the index of every generation, then what they share.
         A store that may hold something of a document joins here."""
-        log = self.port("keyed_log")
+        log, cache = self.port("keyed_log"), self.port("answer_cache")
         shared: tuple[Erasable, ...] = (
+            *([] if cache is None else [KeptAnswers(cache)]),
             ClaimBodies(log, self.port("claims")),
             Embeddings(log, self.port("embedding_cache")),
             *(TopicRecords(topic, log) for topic in BURIED),
@@ -316,6 +324,12 @@ class Parts:
             passages=retrieve.passages,
             rerank_deadline_ms=retrieve.rerank_deadline_ms,
         )
+
+    def _answer_cache(self) -> AnswerCache | None:
+        return cache_of(self)
+
+    def _answers(self) -> Answers:
+        return answers_of(self)
 
     def _prompts(self) -> FilePrompts:
         return FilePrompts()

@@ -24,6 +24,7 @@ from processors.ingest.mapping import FieldMapping, TopicMapping
 from processors.ingest.policies import Action
 from processors.ingest.prose import SEPARATORS
 from processors.ingest.strategies import Rule, Strategy
+from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
 from streams.section import Section
@@ -341,6 +342,7 @@ class Settings(BaseSettings):
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()
     models: Models = Models()
+    cache: AnswerCaching = AnswerCaching()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()

@@ -13,6 +13,7 @@ from processors.contract import Outcome
 from schemas.documents import DocumentChanged
 from schemas.queries import AnswerWithheld, Query, QueryAsked
 from streams.answer import ANSWER
+from streams.cache_settings import AnswerCaching
 from streams.driver import Driver
 from streams.errors import StreamsError
 from streams.hop import AnyTopic, Journey
@@ -58,7 +59,8 @@ class Trial:
     ...     trial.ingest([{"id": "a", "text": "The lease lasts 30 s."}])
     ...     found = trial.ask([{"id": "1", "question": "How long is a lease?"}], [PASSAGES_RANKED])
 
-    `until` is the last step of the answer journey that runs. Raises EvaluationError for a passage that is not indexed
+    `until` is the last step of the answer journey that runs. Every question is worked out, whatever the settings keep.
+    Raises EvaluationError for a passage that is not indexed
     and a question that no step can answer.
     """
 
@@ -71,7 +73,8 @@ class Trial:
     def __enter__(self) -> Trial:
         folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="headwater-eval-")))
         index = self._settings.index.model_copy(update={"folder": folder})
-        parts = Parts(self._settings.model_copy(update={"index": index, "claims_folder": folder / "claims"}))
+        own = {"index": index, "claims_folder": folder / "claims", "cache": AnswerCaching()}
+        parts = Parts(self._settings.model_copy(update=own))
         self._closing.callback(parts.close)
         self._clock = parts.port("clock")
         parts.port("heads").open()

@@ -6,14 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from processors.answer.caching import Answers
 from processors.answer.prompting import ANSWER_PROMPT, Prompts
 from processors.answer.words import words
 from processors.ports import Embedder
-from schemas.queries import Passage, PassagesRanked, PromptAssembled, Source
+from schemas.queries import AnswerGiven, AnswerWithheld, Passage, PassagesRanked, PromptAssembled, Source
 
 
-def assemble(ranked: PassagesRanked, embedder: Embedder, prompts: Prompts) -> Iterator[PromptAssembled]:
-    """Numbers the best passages that fit the prompt's token budget and renders it.
+def assemble(
+    ranked: PassagesRanked, embedder: Embedder, prompts: Prompts, answers: Answers
+) -> Iterator[PromptAssembled | AnswerGiven | AnswerWithheld]:
+    """Numbers the best passages that fit the prompt's token budget and renders it; or, where an answer was written from
+    the very same before, gives that.
 
     Passages are chosen by rank and then ordered by document and place: the same passages give the same bytes whatever
     was asked, so a prefix cache hits, and neighbours of one document stand side by side. Each keeps a number of its
@@ -23,6 +27,9 @@ def assemble(ranked: PassagesRanked, embedder: Embedder, prompts: Prompts) -> It
     chosen = _fitting(_distinct(list(map(_read, ranked.passages))), embedder, prompt.source_tokens)
     ordered = sorted(chosen, key=lambda passage: (passage.document, passage.start, passage.ordinal))
     sources = tuple(Source(number=number, passage=passage) for number, passage in enumerate(ordered, start=1))
+    if not ranked.degraded and (known := answers.read_again(ranked.tenant, ranked.query, sources)):
+        yield known
+        return
     rendered = prompt.render(ranked.query.question, sources)
     yield PromptAssembled(
         tenant=ranked.tenant,

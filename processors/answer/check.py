@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from processors.answer.caching import Answers
 from processors.answer.expiry import UNAVAILABLE, withheld
 from processors.answer.sentences import Span, locate, sentences
 from processors.answer.words import coverage, stems
@@ -38,13 +39,21 @@ class _Checked:
 
 
 def check(
-    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str
+    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str, answers: Answers
 ) -> Iterator[AnswerGiven | AnswerWithheld]:
-    """The final answer with exact citations, or why there is none.
+    """The final answer with exact citations, or why there is none; kept for whoever asks the same again.
 
     A sentence that stands word for word in a source it cites is supported entirely; any other is judged against the
     sentences of those sources. Citations that do not support their sentence are dropped, then sentences without any.
     """
+    for final in _final(draft, judge, bar, generation):
+        answers.keep(draft, final)
+        yield final
+
+
+def _final(
+    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str
+) -> Iterator[AnswerGiven | AnswerWithheld]:
     passages = {source.number: source.passage for source in draft.sources}
     standing = [checked for sentence in draft.sentences if (checked := _checked(sentence, passages, judge, bar))]
     support = sum(each.sentence.support for each in standing) / len(standing) if standing else 0.0

@@ -27,6 +27,12 @@ class Cancellations(Protocol):
     def cancelled(self, tenant: str, query_id: str) -> bool: ...
 
 
+class Leads(Protocol):
+    """Who waits for the answer to the same question: they go on once nobody is at work on it any more."""
+
+    def leave(self, query: Query) -> None: ...
+
+
 def withheld(tenant: str, query: Query, reason: WithheldReason, message: str) -> AnswerWithheld:
     """No answer to this query, and why. Use it wherever a question ends without one.
 
@@ -43,20 +49,23 @@ def overdue(query: Query, clock: Clock) -> bool:
     return 0 < query.deadline_at <= clock.now()
 
 
-def unwanted(event: Event, clock: Clock, cancellations: Cancellations) -> AnswerWithheld | None:
+def unwanted(event: Event, clock: Clock, cancellations: Cancellations, answers: Leads) -> AnswerWithheld | None:
     """The guard of every hop of the answer journey: a question that nobody waits for is answered so, and costs no more.
 
     It is asked before a step and while it runs: *expired* where the deadline has passed, *cancelled* where the asker
-    said so, None where somebody waits.
+    said so, None where somebody waits. Whoever waits for the answer to the same question need not any longer.
     """
     query = getattr(event, "query", None)
     if not isinstance(query, Query):
         return None
+    verdict = None
     if overdue(query, clock):
-        return withheld(event.tenant, query, "expired", EXPIRED)
-    if cancellations.cancelled(event.tenant, query.query_id):
-        return withheld(event.tenant, query, "cancelled", CANCELLED)
-    return None
+        verdict = withheld(event.tenant, query, "expired", EXPIRED)
+    elif cancellations.cancelled(event.tenant, query.query_id):
+        verdict = withheld(event.tenant, query, "cancelled", CANCELLED)
+    if verdict is not None:
+        answers.leave(query)
+    return verdict
 
 
 def refused(event: Event, reason: str) -> Iterator[AnswerWithheld]:

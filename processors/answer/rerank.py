@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from processors.answer.fusion import z_scores
 from processors.answer.limits import RetrievalLimits
+from processors.answer.retrieve import by_id, digest_of
 from processors.ingest.passages import passage_text
 from processors.ports import Clock, Ranker
 from schemas.queries import Passage, PassagesFound, PassagesRanked, Query, Usage
 
-__all__ = ["SKIPPED", "TAIL_SKIPPED", "rerank"]
+__all__ = ["SKIPPED", "TAIL_SKIPPED", "ranked_again", "rerank"]
 
 SKIPPED: Final = "rerank"
 """The order is the fused one: there was no time to read, or the ranker failed."""
@@ -31,20 +32,39 @@ def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clo
     harm: the fused order is then used, and `degraded` says so.
     """
     readable = _readable(found, retrieval, clock)
-    wanted = max(1, min(retrieval.passages, found.query.max_passages))
+    wanted = _wanted(found.query, retrieval)
     began = clock.monotonic()
     texts = [passage_text(passage.title, passage.heading_path, passage.text) for passage in readable]
     scores = _scored(ranker, found.query.question, texts)
     seconds = clock.monotonic() - began
     rest = found.passages[len(scores) :]
-    ranked = [*_mixed(found.passages[: len(scores)], scores, retrieval.rank_weight), *rest]
+    ranked = [*_mixed(found.passages[: len(scores)], scores, retrieval.rank_weight), *rest][:wanted]
+    ticket = found.query.ticket
+    if ticket is not None and len(scores) == len(found.passages):
+        places = {passage.object_id: score for passage, score in zip(found.passages, scores, strict=True)}
+        ordered = tuple(places[passage.object_id] for passage in by_id(found.passages))
+        ticket = replace(ticket, scores=ordered, ranked=digest_of(ranked))
     yield PassagesRanked(
         tenant=found.tenant,
-        query=found.query,
-        passages=tuple(ranked[:wanted]),
+        query=replace(found.query, ticket=ticket),
+        passages=tuple(ranked),
         degraded=_degraded(found.passages, scores),
         usage=_usage(ranker, seconds) if scores else (),
     )
+
+
+def ranked_again(query: Query, found: Sequence[Passage], scores: Sequence[float], retrieval: RetrievalLimits) -> str:
+    """A digest of what ranking makes of candidates, the ranker's scores given by object id; without a model.
+
+    Their fused scores are those of now: they move with every other document.
+    """
+    raw = {passage.object_id: score for passage, score in zip(by_id(found), scores, strict=True)}
+    mixed = _mixed(found, [raw[passage.object_id] for passage in found], retrieval.rank_weight)
+    return digest_of(mixed[: _wanted(query, retrieval)])
+
+
+def _wanted(query: Query, retrieval: RetrievalLimits) -> int:
+    return max(1, min(retrieval.passages, query.max_passages))
 
 
 def _readable(found: PassagesFound, retrieval: RetrievalLimits, clock: Clock) -> tuple[Passage, ...]:

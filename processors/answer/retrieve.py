@@ -9,9 +9,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
 
 from processors.answer.fence import Fence, principals
 from processors.answer.fusion import reciprocal_ranks, weighted_scores
@@ -20,9 +25,9 @@ from processors.contract import Reject
 from processors.ingest.passages import placed
 from processors.ports import Candidate, Clock, Embedder, IndexObject, Served, Serving, Vectors
 from schemas.documents import DocumentHead, Place
-from schemas.queries import Passage, PassagesFound, QueryPlanned, Usage
+from schemas.queries import CacheTicket, Passage, PassagesFound, QueryPlanned, Usage
 
-__all__ = ["retrieve"]
+__all__ = ["by_id", "digest_of", "found_again", "retrieve"]
 
 # Each further fetch is this much wider: few rounds, and no more than a small multiple of what is needed.
 _WIDER: Final = 4
@@ -50,14 +55,47 @@ def retrieve(
         usage = _usage(served.embedder, variants, clock.monotonic() - began)
         search = _Search(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
         outcome = _through_fence(search, retrieval)
+        passages = tuple(outcome.passages[: retrieval.candidates])
+        ticket = _stamped(planned.query.ticket, served.generation, passages, vectors)
     yield PassagesFound(
         tenant=planned.tenant,
-        query=planned.query,
+        query=replace(planned.query, ticket=ticket),
         plan=variants,
-        passages=tuple(outcome.passages[: retrieval.candidates]),
+        passages=passages,
         fenced=len(outcome.fenced),
         rounds=outcome.rounds,
         usage=usage,
+    )
+
+
+def found_again(
+    planned: QueryPlanned, vectors: Sequence[bytes], served: Served, retrieval: RetrievalLimits
+) -> list[Passage]:
+    """What a search finds now, its variants' vectors given; for whoever kept an answer to it."""
+    pairs = zip(planned.variants, (np.frombuffer(vector, "<f4") for vector in vectors), strict=True)
+    outcome = _through_fence(_Search(planned, tuple(pairs), served, retrieval), retrieval)
+    return outcome.passages[: retrieval.candidates]
+
+
+def by_id(passages: Sequence[Passage]) -> list[Passage]:
+    """Passages in an order that no score decides."""
+    return sorted(passages, key=lambda passage: passage.object_id)
+
+
+def digest_of(passages: Sequence[Passage]) -> str:
+    """Of everything the later steps read of the passages but their scores, which move with every other document."""
+    bare = [replace(passage, score=0.0, scores={}) for passage in passages]
+    return hashlib.sha256(msgspec.msgpack.encode(bare)).hexdigest()
+
+
+def _stamped(
+    ticket: CacheTicket | None, generation: str, passages: Sequence[Passage], vectors: Vectors
+) -> CacheTicket | None:
+    """The ticket with what was found; None where another generation serves by now."""
+    if ticket is None or ticket.generation != generation:
+        return None
+    return replace(
+        ticket, found=digest_of(by_id(passages)), vectors=tuple(vector.astype("<f4").tobytes() for vector in vectors)
     )
 
 

@@ -14,6 +14,7 @@ from adapters.openai_compatible import OpenAICompatible
 from adapters.schema_registry import ConfluentSchemaIds
 from headwater.local.broker import KafkaBroker
 from headwater.local.parts import OwnPart
+from processors.answer.caching import Answers
 from processors.answer.expiry import refused, unwanted
 from schemas.codec import Codec
 from schemas.queries import AnswerDelta, AnswerGiven, AnswerWithheld, Query, QueryAsked
@@ -80,7 +81,12 @@ def gateway(settings: Settings, codec: Codec, model: StubModelServer) -> Iterato
     clock = SystemClock()
     view = Cancelled(clock)
     follower = Follower(QUERY_CANCELLED, view.fold, codec, settings.kafka, clock, LONGEST_S)
-    ports = {"generator": OpenAICompatible(model.url, "stub"), "clock": clock, "cancellations": view}
+    ports = {
+        "generator": OpenAICompatible(model.url, "stub"),
+        "clock": clock,
+        "cancellations": view,
+        "answers": Answers(),
+    }
     hop = Hop((QUERY_ASKED,), speak, (ANSWER_DELTA, ANSWER_GIVEN), mode="keyed", guard=unwanted, rejected=refused)
     pipeline = Pipeline([BoundHop(hop, ports.__getitem__)], codec, Origin(clock, "test"), ErrorPolicy())
     plan = HopPlan("test.speak.v1", pipeline, (follower,))

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock
 from adapters.redis_heads import RedisHeads
+from processors.answer.kept import KeptAnswer, Used
 from processors.contract import Stop
 from processors.ingest.heads import NO_ACCESS_VERSION
 from processors.ports import Stretch
 from schemas.documents import DocumentHead
 from schemas.envelope import Event, Version
+from schemas.queries import AnswerGiven
+from streams.cache_settings import AnswerCaching
 from streams.follow import Follower
 from streams.follow_heads import HeadsFollower
 from streams.parts import Parts
-from streams.settings import Heads, Kafka, Settings
+from streams.settings import Heads, IndexSection, Kafka, Settings
 from topics.ingest import DOCUMENT_HEAD
 
 KAFKA = Kafka(bootstrap="127.0.0.1:1", deadline_s=0.2)
@@ -108,3 +112,19 @@ def test_when_a_view_knows_a_key_already_then_its_record_is_passed_over_undecode
     assert follower._take(Message(0, 3, value, key_=b"theirs")) == (0, 4)
     assert follower._take(Message(0, 4, value, key_=b"ours")) == (0, 5)
     assert folded == [head("a")]
+
+
+def test_when_heads_are_folded_then_what_was_drawn_from_earlier_versions_is_dropped(tmp_path: Path) -> None:
+    parts = Parts(Settings(cache=AnswerCaching(kind="memory"), kafka=KAFKA, index=IndexSection(folder=tmp_path)))
+    cache = parts.port("answer_cache")
+    given = AnswerGiven(
+        tenant="acme", answer_id="q", question="?", text="", citations=(), model="m", prompt_version="1"
+    )
+    for name in ("a", "b"):
+        used = (Used(name, Version(source=0, offset=0), "o"),)
+        cache.put("acme", name, KeptAnswer(given, "g1", "found", "read", used))
+    follower = parts._follow("heads")
+    assert isinstance(follower, HeadsFollower)
+    follower._at = {0: 0}
+    assert follower._applies(None, Stretch(0, 0, 1), [head("a")])
+    assert (cache.get("a"), cache.get("b") is None) == (None, False)

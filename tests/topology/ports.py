@@ -15,6 +15,7 @@ from adapters.parsers import InProcessParser
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds
 from processors.answer.admit import AdmitLimits
+from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter
@@ -64,6 +65,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
     heads.open()
     embedder = chosen.get("embedder") or CountingEmbedder()
     ports: dict[str, Any] = {
+        "answers": Answers(),
         "bar": AnswerBar(support=0.5, confidence=0.1),
         "cancellations": Cancelled(SystemClock()),
         "claims": MemoryClaims(),

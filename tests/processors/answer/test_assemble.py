@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pytest
 from msgspec.structs import replace
 
-from adapters.memory import HashingEmbedder
+from adapters.answer_cache import MemoryAnswers
+from adapters.memory import HashingEmbedder, ManualClock
 from adapters.prompts import FilePrompts, shipped_prompts
 from processors.answer.assemble import assemble
+from processors.answer.caching import Answers, CacheLimits
 from schemas.documents import Parent
-from schemas.queries import Passage, PassagesRanked, PromptAssembled
+from schemas.queries import (
+    AnswerDrafted,
+    AnswerGiven,
+    AnswerWithheld,
+    CacheTicket,
+    Passage,
+    PassagesRanked,
+    PromptAssembled,
+)
 from tests.processors.answer.questions import TENANT, passage, query
 
 SMALL = {"answer": shipped_prompts()["answer"].replace("source_tokens: 1600", "source_tokens: 10")}
@@ -18,7 +32,8 @@ def assembled(
     *passages: Passage, question: str = "Why?", prompts: FilePrompts | None = None, degraded: tuple[str, ...] = ()
 ) -> PromptAssembled:
     ranked = PassagesRanked(tenant=TENANT, query=query(question), passages=passages, degraded=degraded)
-    (prompt,) = assemble(ranked, HashingEmbedder(), prompts or FilePrompts())
+    (prompt,) = assemble(ranked, HashingEmbedder(), prompts or FilePrompts(), Answers())
+    assert isinstance(prompt, PromptAssembled)
     return prompt
 
 
@@ -81,3 +96,73 @@ def test_when_children_of_one_parent_were_found_then_it_is_read_once_in_their_pl
     (source,) = assembled(second, first).sources
     assert (source.passage.text, source.passage.start, source.passage.end) == (around.text, 0, 32)
     assert (source.passage.object_id, source.passage.parent) == (second.object_id, None)
+
+
+EAST, NEARLY_EAST, NORTH = (np.array(pair, "<f4").tobytes() for pair in ((1.0, 0.0), (0.98, 0.199), (0.0, 1.0)))
+ASKED = CacheTicket(key="k", generation="", scope="s", found="before", vectors=(EAST,), ranked="before")
+
+
+def again(
+    *passages: Passage, degraded: tuple[str, ...] = (), ticket: CacheTicket = ASKED, nearness: float = 0.0
+) -> PromptAssembled | AnswerGiven | AnswerWithheld:
+    """What comes of passages where an answer was written from FIRST and OTHER, in that order."""
+    answers = Answers(MemoryAnswers(ManualClock()), "p1", CacheLimits(nearness=nearness))
+    asked = replace(query(), ticket=ASKED)
+    ranked = PassagesRanked(tenant=TENANT, query=asked, passages=(FIRST, OTHER))
+    (prompt,) = assemble(ranked, HashingEmbedder(), FilePrompts(), answers)
+    assert isinstance(prompt, PromptAssembled)
+    written = AnswerDrafted(
+        tenant=TENANT, query=asked, sentences=(), sources=prompt.sources, model="m", prompt_version="1"
+    )
+    given = AnswerGiven(
+        tenant=TENANT, answer_id="q-0", question="?", text="So.", citations=(), model="m", prompt_version="1"
+    )
+    answers.keep(written, given)
+    now = replace(asked, query_id="q-2", ticket=replace(ticket, found="now"))
+    ranked = PassagesRanked(tenant=TENANT, query=now, passages=passages, degraded=degraded)
+    (outcome,) = assemble(ranked, HashingEmbedder(), FilePrompts(), answers)
+    return outcome
+
+
+def test_when_an_answer_was_written_from_the_same_passages_then_it_is_given_again() -> None:
+    outcome = again(replace(FIRST, score=0.9), replace(OTHER, score=0.2))
+    assert isinstance(outcome, AnswerGiven)
+    assert (outcome.answer_id, outcome.cached_from, outcome.text) == ("q-2", "q-0", "So.")
+
+
+@pytest.mark.parametrize(
+    "passages",
+    [
+        (FIRST,),
+        (FIRST, OTHER, SECOND),
+        (replace(FIRST, text="The first part!"), OTHER),
+        (OTHER, replace(FIRST, score=0.1)),
+    ],
+    ids=["fewer", "more", "another text", "another order"],
+)
+def test_when_anything_else_is_read_then_it_is_written_anew(passages: tuple[Passage, ...]) -> None:
+    assert isinstance(again(*passages), PromptAssembled)
+
+
+def test_when_the_ranking_was_cut_short_then_it_is_written_anew() -> None:
+    assert isinstance(again(FIRST, OTHER, degraded=("rerank",)), PromptAssembled)
+
+
+@pytest.mark.parametrize(
+    ("change", "nearness", "passages", "is_given"),
+    [
+        ({"vectors": (NEARLY_EAST,)}, 0.97, (FIRST, OTHER), True),
+        ({"vectors": (NEARLY_EAST,)}, 0.0, (FIRST, OTHER), False),
+        ({"vectors": (NEARLY_EAST,)}, 0.99, (FIRST, OTHER), False),
+        ({"vectors": (NORTH,)}, 0.97, (FIRST, OTHER), False),
+        ({"vectors": (NEARLY_EAST, NEARLY_EAST)}, 0.97, (FIRST, OTHER), False),
+        ({"vectors": (NEARLY_EAST,)}, 0.97, (FIRST,), False),
+        ({"vectors": (NEARLY_EAST,), "scope": "of others"}, 0.97, (FIRST, OTHER), False),
+    ],
+    ids=["near enough", "not allowed", "not near enough", "far", "more variants", "fewer passages", "another asker"],
+)
+def test_when_it_is_asked_in_other_words_then_nearness_the_passages_and_the_asker_decide(
+    change: dict[str, Any], nearness: float, passages: tuple[Passage, ...], is_given: bool
+) -> None:
+    outcome = again(*passages, ticket=replace(ASKED, key="other words", **change), nearness=nearness)
+    assert isinstance(outcome, AnswerGiven) is is_given

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.judges import OverlapJudge
+from processors.answer.caching import Answers
 from processors.answer.check import NOT_IN_DOCUMENTS, AnswerBar, check
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Sentence
 from tests.processors.answer.questions import draft
@@ -16,7 +17,7 @@ BAR = AnswerBar(support=0.6, confidence=0.5)
 
 
 def checked(draft: AnswerDrafted) -> AnswerGiven | AnswerWithheld:
-    (result,) = check(draft, OverlapJudge(), BAR, "g1")
+    (result,) = check(draft, OverlapJudge(), BAR, "g1", Answers())
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.memory import ManualClock
+from processors.answer.caching import Answers
 from processors.answer.expiry import refused, unwanted
 from schemas.envelope import Event
 from schemas.queries import (
@@ -47,27 +48,27 @@ def events(deadline_at: int) -> list[Event]:
 
 @pytest.mark.parametrize("event", events(NOW - 1), ids=lambda event: type(event).__name__)
 def test_when_time_is_up_then_any_step_answers_expired(event: Event) -> None:
-    answer = unwanted(event, ManualClock(), left(TENANT))
+    answer = unwanted(event, ManualClock(), left(TENANT), Answers())
     assert answer is not None
     assert (answer.reason, answer.answer_id, answer.question, answer.tenant) == ("expired", "q-1", "Why?", TENANT)
 
 
 @pytest.mark.parametrize("event", [*events(0), *events(NOW + 1)], ids=lambda event: type(event).__name__)
 def test_when_there_is_time_or_no_deadline_then_the_step_runs(event: Event) -> None:
-    assert unwanted(event, ManualClock(), nobody()) is None
+    assert unwanted(event, ManualClock(), nobody(), Answers()) is None
 
 
 @pytest.mark.parametrize("event", events(0), ids=lambda event: type(event).__name__)
 def test_when_the_asker_has_left_then_any_step_answers_cancelled_and_only_to_the_same_tenant(event: Event) -> None:
-    answer = unwanted(event, ManualClock(), left(TENANT))
+    answer = unwanted(event, ManualClock(), left(TENANT), Answers())
     assert answer is not None
     assert (answer.reason, answer.answer_id, answer.question, answer.tenant) == ("cancelled", "q-1", "Why?", TENANT)
-    assert unwanted(event, ManualClock(), left("somebody else")) is None
+    assert unwanted(event, ManualClock(), left("somebody else"), Answers()) is None
 
 
 def test_when_an_event_has_no_query_then_nothing_expires_and_nobody_is_told() -> None:
     delta = AnswerDelta(tenant=TENANT, query_id="q-1", index=0, text="x")
-    assert unwanted(delta, ManualClock(), left(TENANT)) is None
+    assert unwanted(delta, ManualClock(), left(TENANT), Answers()) is None
     assert list(refused(delta, "broken")) == []
 
 

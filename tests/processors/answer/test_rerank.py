@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from adapters.errors import UnavailableError
 from adapters.memory import ManualClock, OverlapRanker
 from processors.answer.limits import RetrievalLimits
-from processors.answer.rerank import SKIPPED, TAIL_SKIPPED, rerank
+from processors.answer.rerank import SKIPPED, TAIL_SKIPPED, ranked_again, rerank
 from processors.ports import Ranker
 from schemas.envelope import Micros
-from schemas.queries import PassagesFound, PassagesRanked, Query
+from schemas.queries import CacheTicket, PassagesFound, PassagesRanked, Query
 from tests.processors.answer.questions import passage
 
 QUESTION = "red valve leaks"
@@ -135,3 +135,32 @@ def test_when_passages_carry_scores_then_they_are_kept() -> None:
     event = found("a", "b")
     event = replace(event, passages=tuple(replace(one, scores={"bm25": 2.0}) for one in event.passages))
     assert ranked(event, FixedRanker([0.1, 0.9])).passages[0].scores == {"bm25": 2.0, "rank": 0.9}
+
+
+def ticketed(*texts: str, max_passages: int = 2) -> PassagesFound:
+    event = found(*texts, max_passages=max_passages)
+    return replace(event, query=replace(event.query, ticket=CacheTicket(key="k", generation="g1", found="f")))
+
+
+def test_when_a_query_has_a_ticket_then_the_ranking_can_be_done_again_without_the_ranker() -> None:
+    event, limits = ticketed(*TEXTS), RetrievalLimits()
+    ticket = ranked(event, OverlapRanker()).query.ticket
+    assert ticket is not None and ticket.found == "f"
+    assert ranked_again(event.query, event.passages, ticket.scores, limits) == ticket.ranked
+    assert ranked_again(event.query, event.passages[::-1], ticket.scores, limits) == ticket.ranked
+
+
+def test_when_the_fused_scores_move_then_ranking_again_says_whether_others_are_read_now() -> None:
+    event, limits = ticketed("a valve", "a valve leaks", "a red valve"), RetrievalLimits()
+    ticket = ranked(event, FixedRanker([0.5, 0.5, 0.5])).query.ticket
+    assert ticket is not None
+    first, second, third = event.passages
+    slightly = (first, replace(second, score=second.score * 1.01), third)
+    assert ranked_again(event.query, slightly, ticket.scores, limits) == ticket.ranked
+    other = (first, replace(second, score=0.1), replace(third, score=0.9))
+    assert ranked_again(event.query, other, ticket.scores, limits) != ticket.ranked
+
+
+def test_when_not_all_was_ranked_then_the_ticket_says_nothing_of_it() -> None:
+    ticket = ranked(ticketed(*TEXTS), FixedRanker([], error=UnavailableError("away"))).query.ticket
+    assert ticket is not None and (ticket.ranked, ticket.scores) == ("", ())

@@ -9,10 +9,10 @@ import pytest
 from adapters.errors import HeadsClosedError
 from adapters.memory import ManualClock
 from processors.answer.limits import RetrievalLimits
-from processors.answer.retrieve import retrieve
+from processors.answer.retrieve import by_id, digest_of, found_again, retrieve
 from processors.contract import Reject
 from schemas.envelope import Version
-from schemas.queries import PassagesFound, Query, QueryKind, QueryPlanned
+from schemas.queries import CacheTicket, PassagesFound, Query, QueryKind, QueryPlanned
 from tests.processors.answer.corpus import Corpus, Interrupted, head
 
 VALVE = "The red valve of the pump leaks when it is cold"
@@ -230,3 +230,30 @@ def test_when_repeated_then_the_same_comes_out() -> None:
     corpus = Corpus()
     corpus.add("pump.md", VALVE, VALVE, SEAL)
     assert corpus.ask("red valve") == corpus.ask("red valve")
+
+
+def test_when_a_query_has_a_ticket_then_it_says_what_was_found_and_the_search_can_be_run_again_without_a_model() -> (
+    None
+):
+    corpus = Corpus()
+    corpus.add("pump.md", VALVE)
+    ticket = CacheTicket(key="k", generation="g1")
+    stamped = corpus.ask("red valve", ticket=ticket).query.ticket
+    assert stamped is not None and stamped.found and (stamped.key, stamped.generation) == ("k", "g1")
+    planned = QueryPlanned(
+        tenant="acme", query=Query(query_id="q-2", question="red valve"), kind="retrieval", variants=("red valve",)
+    )
+
+    def again() -> str:
+        with corpus.serving.lease("acme") as served:
+            return digest_of(by_id(found_again(planned, stamped.vectors, served, corpus.limits)))
+
+    assert again() == stamped.found
+    corpus.add("snow.md", SNOW)
+    assert again() != stamped.found
+
+
+def test_when_another_generation_serves_than_was_planned_for_then_the_ticket_is_void() -> None:
+    corpus = Corpus()
+    assert corpus.ask("red valve", ticket=CacheTicket(key="k", generation="g0")).query.ticket is None
+    assert corpus.ask("red valve").query.ticket is None

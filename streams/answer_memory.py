@@ -1,0 +1,78 @@
+"""The cache of answers as this deployment has it: which it is, what names the pipeline, what is counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter
+
+from adapters.answer_cache import MemoryAnswers
+from processors.answer.caching import Answers, CacheLimits, Result
+from processors.answer.kept import AnswerCache
+from processors.answer.prompting import ANSWER_PROMPT
+from schemas.documents import DocumentHead
+
+if TYPE_CHECKING:
+    from streams.parts import Parts
+    from streams.settings import Settings
+
+__all__ = ["answers_of", "cache_of", "forget_swapped", "pipeline_of"]
+
+REQUESTS: Final = Counter(
+    "headwater_cache_requests",
+    "Questions that the cache of answers was asked, by how it went: hit and waited are answered from it.",
+    ("layer", "result"),
+)
+SWAPPED: Final = Counter(
+    "headwater_cache_swapped", "Answers dropped because a document they were drawn from changed.", ("layer",)
+)
+_LAYER: Final = "answer"
+# How long an answer may take and what opens the server does not decide it; whatever else the section says does.
+_OPENS: Final = {"api_key", "salt_secret", "timeout_s"}
+# Who ranks and judges is of this model, whichever generation serves.
+_MODEL: Final = {"model", "dimension"}
+
+
+def answers_of(parts: Parts) -> Answers:
+    """The port of a process: without a cache where the settings name none."""
+    chosen = parts.settings.cache
+    limits = CacheLimits(chosen.wait_s, chosen.waiting, chosen.nearness)
+    return Answers(parts.port("answer_cache"), pipeline_of(parts.settings, parts), limits, _count)
+
+
+def pipeline_of(settings: Settings, parts: Parts) -> str:
+    """A digest of all that decides an answer beside the question, the asker and the documents."""
+    told = {
+        "release": [parts.version, settings.git_sha],
+        "prompt": parts.port("prompts").get(ANSWER_PROMPT).version,
+        "retrieve": settings.retrieve.model_dump(mode="json"),
+        "embed": settings.embed.model_dump(mode="json", include=_MODEL),
+        "generate": settings.generate.model_dump(mode="json", exclude=_OPENS),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def forget_swapped(answers: Answers, heads: list[DocumentHead]) -> None:
+    """Drops what a stretch of the log of heads swapped; for the follower of that log."""
+    SWAPPED.labels(_LAYER).inc(answers.forget(heads))
+
+
+def cache_of(parts: Parts) -> AnswerCache | None:
+    """The cache that the settings name, None where they name none."""
+    chosen = parts.settings.cache
+    if chosen.kind == "none":
+        return None
+    if chosen.kind == "memory":
+        return MemoryAnswers(parts.port("clock"), chosen.entries, chosen.ttl_s)
+    from adapters.redis_answers import KeepLimits, RedisAnswers
+    from adapters.redis_heads import RedisOptions
+
+    options = RedisOptions(parts.settings.heads.url, chosen.timeout_s)
+    limits = KeepLimits(chosen.entries, chosen.ttl_s)
+    return RedisAnswers(options, parts.settings.index.corpus, limits, parts.port("clock"))
+
+
+def _count(result: Result) -> None:
+    REQUESTS.labels(_LAYER, result).inc()
