@@ -10,6 +10,7 @@ from typing import Final
 
 from processors.answer.cues import Asked, asked, fits
 from processors.answer.sentences import Span, sentences
+from processors.answer.spans import exact_span
 from processors.answer.words import coverage, rarity, stems, word_list, words
 from processors.ports import Ranker
 from schemas.queries import Sentence, Source
@@ -178,10 +179,21 @@ def _quoted(wanted: Asked, best: Sequence[_Candidate]) -> list[Sentence]:
     for each in extra:
         if each and len(chosen) < MOST_SENTENCES:
             chosen.setdefault((each.source.number, each.position), each)
+    said = {place: " ".join(each.span.text.split()) for place, each in chosen.items()}
+    holds = next((p for p in _by_score(chosen) if exact_span(wanted, said[p])), None)
     return [
-        Sentence(text=" ".join(each.span.text.split()), cites=(number,), support=each.relevance)
-        for (number, _), each in sorted(chosen.items())
+        Sentence(
+            text=said[place],
+            cites=(place[0],),
+            support=each.relevance,
+            span=exact_span(wanted, said[place]) if place == holds else "",
+        )
+        for place, each in sorted(chosen.items())
     ]
+
+
+def _by_score(chosen: Mapping[tuple[int, int], _Candidate]) -> list[tuple[int, int]]:
+    return sorted(chosen, key=lambda place: -chosen[place].score)
 
 
 def _completed(wanted: Asked, best: Sequence[_Candidate]) -> _Candidate | None:

@@ -44,6 +44,21 @@ def test_when_a_sentence_is_quoted_then_its_citation_points_at_its_exact_place()
     assert answer.passages == ("object-doc-1.md-1", "object-doc-2.md-2")
 
 
+def test_when_a_sentence_has_a_span_then_the_answer_says_where_it_stands() -> None:
+    quoted = Sentence(text="A delta is kept for one hour.", cites=(2, 1), span="kept for one hour")
+    span = given(draft((said("Deltas are small.", 1), quoted), KEPT, OTHER, confidence=0.8)).span
+    assert span is not None
+    # As it stands in the document, line end and all, in the source that says so.
+    assert (span.text, span.number) == ("kept\nfor one hour", 1)
+    assert KEPT[span.start - 100 : span.end - 100] == span.text
+
+
+@pytest.mark.parametrize("span", ["", "kept for two hours"])
+def test_when_the_quote_does_not_hold_the_span_then_the_answer_has_none(span: str) -> None:
+    quoted = Sentence(text="A delta is kept for one hour.", cites=(1,), span=span)
+    assert given(draft((quoted,), KEPT, OTHER, confidence=0.8)).span is None
+
+
 def test_when_a_sentence_is_paraphrased_then_the_best_sentence_of_the_source_is_the_quote() -> None:
     answer = given(draft((said("One hour is how long a delta is kept.", 1),), KEPT))
     assert answer.citations[0].quote == "A delta is kept\nfor one hour."
