@@ -39,6 +39,16 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class Span:
+    """The words that answer by themselves, and where they stand in the document of citation `number`."""
+
+    text: str
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """An answer with its citations; where the documents do not answer, `withheld` says so and `text` says it in words.
 
@@ -57,6 +67,7 @@ class Answer:
     confidence: float = 0.0
     degraded: tuple[str, ...] = ()
     cached_from: str = ""
+    span: Span | None = None
     trail: Mapping[str, int] = field(default_factory=dict)
     withheld: str = ""
 
@@ -132,7 +143,8 @@ def answer_of(fields: Mapping[str, Any]) -> Answer:
         for given in fields.get("citations", ())
     )
     degraded = tuple(fields.get("degraded", ()))
-    return Answer(**{**_known(Answer, fields), "citations": citations, "degraded": degraded})
+    span = Span(**_known(Span, fields["span"])) if fields.get("span") else None
+    return Answer(**{**_known(Answer, fields), "citations": citations, "degraded": degraded, "span": span})
 
 
 def receipt_of(fields: Mapping[str, Any]) -> Receipt:

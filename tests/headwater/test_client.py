@@ -49,6 +49,15 @@ def test_when_an_answer_has_fields_of_a_newer_release_then_they_are_left_out() -
     assert answer.citations[0].version == Version(source=1, offset=2)
 
 
+def test_when_an_answer_has_a_span_then_the_client_sees_it() -> None:
+    given = {"answer_id": "a", "question": "?", "text": "In 1931. [1]"}
+    span = {"text": "1931", "number": 1, "start": 3, "end": 7, "of a later release": True}
+    found = answer_of({**given, "span": span}).span
+    assert found is not None
+    assert (found.text, found.number, found.start, found.end) == ("1931", 1, 3, 7)
+    assert answer_of({**given, "span": None}).span is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
