@@ -207,7 +207,7 @@ def measured(bench: Bench, sizes: list[int], arguments: argparse.Namespace) -> I
 
 
 def recall(store: Index, questions: int, documents: int, embedder: Embedder) -> float:
-    """How many of the ten nearest by an exact comparison of everything are the first of a search as wide as a question's.
+    """How many of the ten nearest by an exact comparison are the first of a search as wide as a question's.
 
     A wider search looks further around: asked for ten alone, an approximate index finds fewer of them.
     """
