@@ -69,8 +69,6 @@ class Intake:
         self._refusals = 0
         self._join_at: float | None = None
         self._fresh: set[Partition] = set()
-        self._returned: set[Partition] = set()
-        """Assigned since the last read: a partition comes back as paused as it was when it was taken."""
         self._done: dict[Partition, frozenset[int]] = {}
         self.met: dict[Partition, tuple[int, str | None]] = {}
         """What the last owners of partitions assigned since left: offset and metadata. Whoever looks takes it out."""
@@ -103,9 +101,9 @@ class Intake:
         if self._join_at is not None and not self._joined_again(wait_s):
             return []
         first = self._consumer.poll(wait_s)
-        if self._returned and not self._paused:
-            self._apply(self._consumer.resume, self._returned - self._held)
-            self._returned.clear()
+        if not self._paused:
+            # A partition comes back as paused as it was when it was taken.
+            self.hold(self._held)
         if first is None:
             self._lookout.emptied(True)
             return []
@@ -139,7 +137,6 @@ class Intake:
     def resume(self) -> None:
         if self._paused:
             self._paused = False
-            self._returned.clear()
             self._apply(self._consumer.resume, set(self.ledger.places()) - self._held)
 
     def hold(self, held: frozenset[Partition]) -> None:
@@ -238,7 +235,6 @@ class Intake:
         for place in self.ledger.places():
             self.ledger.revoke(place)
         self._fresh.clear()
-        self._returned.clear()
         self._done.clear()
         self._lookout = Lookout(self._patience_s, self._clock, self._asking)
         self._open()
@@ -314,7 +310,6 @@ class Intake:
         for partition in partitions:
             self.ledger.assign((partition.topic, partition.partition))
             self._fresh.add((partition.topic, partition.partition))
-            self._returned.add((partition.topic, partition.partition))
         self.assignments += 1
         metrics.observe_rebalance(self.hop, self._clock.monotonic() - self._lost_at)
         self._lost_at = -math.inf
@@ -330,7 +325,6 @@ class Intake:
         for partition in partitions:
             self.ledger.revoke((partition.topic, partition.partition))
             self._fresh.discard((partition.topic, partition.partition))
-            self._returned.discard((partition.topic, partition.partition))
             self._done.pop((partition.topic, partition.partition), None)
         _LOG.info("partitions.revoked", hop=self.hop, partitions=_names(partitions))
 

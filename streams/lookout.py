@@ -116,10 +116,7 @@ class Lookout:
             return
         asked, self._asked = self._asked, {}
         for place, answer in asked.items():
-            if (error := answer.exception()) is not None:
-                # A new one: the answer's own would hold this frame, and the frame the answer.
-                raise KafkaException(*error.args)
-            self._ends[(place.topic, place.partition)] = answer.result().offset
+            self._ends[(place.topic, place.partition)] = _offset(answer)
 
     def _stand(self, consumer: Any, places: Sequence[Partition]) -> dict[Partition, tuple[int, int]]:
         """Where each partition stands and ends; one of which nobody knows yet where it begins is left out."""
@@ -148,7 +145,7 @@ class Lookout:
         for at, answer in list(self._firsts.items()):
             if answer.done():
                 del self._firsts[at]
-                self._begins.setdefault((at.topic, at.partition), answer.result().offset)
+                self._begins.setdefault((at.topic, at.partition), _offset(answer))
         asked = {(at.topic, at.partition) for at in self._firsts}
         unknown = [TopicPartition(*place) for place in silent if place not in self._begins and place not in asked]
         if not unknown:
@@ -160,3 +157,11 @@ class Lookout:
         }:
             self._admin = self._admin or AdminClient(self._config)
             self._firsts |= self._admin.list_offsets(without, request_timeout=LOOK_EVERY_S)
+
+
+def _offset(answer: Any) -> int:
+    """The offset that was asked for. Raises KafkaException: a new one, for the answer's own would hold the frames that
+    hold the answer, and with them the consumer."""
+    if (error := answer.exception()) is not None:
+        raise KafkaException(*error.args)
+    return int(answer.result().offset)

@@ -129,7 +129,8 @@ class TransactionalProducer:
             raise AbortedError("the producer was replaced; what the last commit said is read back first")
         failure = self._failure_of(lambda: self._write(outgoing, list(offsets), group, meanwhile))
         if failure is not None:
-            self._abandon(failure) if failure.is_stuck else self._undo(failure)
+            go_back = self._abandon if failure.is_stuck else self._undo
+            go_back(failure)
             raise AbortedError(failure.reason)
         self._is_disturbed()
         return offsets
