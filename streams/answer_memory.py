@@ -31,6 +31,8 @@ SWAPPED: Final = Counter(
 _LAYER: Final = "answer"
 # How long an answer may take and what opens the server does not decide it; whatever else the section says does.
 _OPENS: Final = {"api_key", "salt_secret", "timeout_s"}
+# Which model writes, and what is written where none does; not how hard it is tried.
+_WRITES: Final = {"small_url", "small_model", "small_chars", "small_sources", "small_bulk", "fallback"}
 # Who ranks and judges is of this model, whichever generation serves.
 _MODEL: Final = {"model", "dimension"}
 
@@ -50,6 +52,7 @@ def pipeline_of(settings: Settings, parts: Parts) -> str:
         "retrieve": settings.retrieve.model_dump(mode="json"),
         "embed": settings.embed.model_dump(mode="json", include=_MODEL),
         "generate": settings.generate.model_dump(mode="json", exclude=_OPENS),
+        "models": settings.models.model_dump(mode="json", include=_WRITES),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

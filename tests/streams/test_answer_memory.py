@@ -50,6 +50,9 @@ def test_when_answers_are_kept_then_an_erasure_goes_through_them(kind: str, name
         ({"generate": {"api_key": "secret"}}, True),
         ({"generate": {"timeout_s": 7.0}}, True),
         ({"worker": {"in_flight_keys": 8}}, True),
+        ({"models": {"small_url": "http://127.0.0.1:1", "small_model": "small"}}, False),
+        ({"models": {"fallback": "extractive"}}, False),
+        ({"models": {"attempts": 3, "hedge_ms": 500, "small_api_key": "another"}}, True),
     ],
     ids=str,
 )
