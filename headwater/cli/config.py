@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headwater.cli.local import settings_of
 from headwater.cli.options import add
 from headwater.cli.output import OutputOption, emit, table
 
@@ -33,9 +34,8 @@ class ShowOptions:
 def show(context: typer.Context, options: ShowOptions) -> None:
     """Print every setting; secrets are masked. Names are those of the environment, with `__` for a dot."""
     from streams.origins import origins
-    from streams.settings import Settings, load
 
-    settings = context.obj if isinstance(context.obj, Settings) else load()
+    settings = settings_of(context)
     columns = ["name", "value", "place"] if options.origin else ["name", "value"]
     rows = [{"name": each.name, "value": each.value, "place": each.place} for each in origins(settings)]
     chosen = [{column: row[column] for column in columns} for row in rows]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headwater.cli.exits import say, usage
+from headwater.cli.local import settings_of
 
 if TYPE_CHECKING:
     from headwater.demo import Entry, Timed
@@ -35,13 +36,12 @@ def demo(
     from headwater.demo import script_of
     from headwater.local.spec import stack_spec
     from headwater.local.stack import Stack
-    from streams.settings import Settings, load
 
     if not corpus.is_dir() or not script_of(corpus).is_file():
         raise usage(
             f"wanted a folder {str(corpus)!r} and a questions.json beside it; run it in a checkout, or give --corpus"
         )
-    settings = context.obj if isinstance(context.obj, Settings) else load()
+    settings = settings_of(context)
     began = time.monotonic()
 
     def report(line: str) -> None:

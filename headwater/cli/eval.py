@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headwater.cli.local import settings_of
 from headwater.cli.output import OutputOption, emit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from streams.settings import Settings
 
 __all__ = ["register"]
 
@@ -53,7 +53,7 @@ def retrieval(
     from streams.trial import read_lines
 
     asked = _some(read_lines(questions, ("id", "question")), limit)
-    _print(evaluate_retrieval(_settings(context), read_lines(passages, ("id", "text")), asked, say), output)
+    _print(evaluate_retrieval(settings_of(context), read_lines(passages, ("id", "text")), asked, say), output)
 
 
 @group.command()
@@ -76,13 +76,7 @@ def answers(
     from streams.trial import read_lines
 
     asked = _some(read_lines(questions, ("id", "question", "answers")), limit)
-    _print(evaluate_answers(_settings(context), read_lines(passages, ("id", "text")), asked, say), output)
-
-
-def _settings(context: typer.Context) -> Settings:
-    from streams.settings import Settings, load
-
-    return context.obj if isinstance(context.obj, Settings) else load()
+    _print(evaluate_answers(settings_of(context), read_lines(passages, ("id", "text")), asked, say), output)
 
 
 def _some(lines: Sequence[dict[str, Any]], limit: int) -> Sequence[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headwater.cli.local import settings_of
+
 if TYPE_CHECKING:
     from headwater.client import Client
     from headwater.local.spec import Addresses
@@ -43,9 +45,8 @@ def reach(context: typer.Context, to: ToKafka | None = None) -> Settings:
     Its stores and its Connect are taken with its Kafka only: the index of one log beside another would be mended by it.
     """
     from headwater.local.spec import Addresses
-    from streams.settings import Settings, load
 
-    settings = context.obj if isinstance(context.obj, Settings) else load()
+    settings = settings_of(context)
     stack = Addresses.read(settings.local.state_folder)
     said = {
         "kafka": {"bootstrap": to.kafka} if to and to.kafka else {},
