@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from streams.selection import select
 from streams.settings import Settings
 from streams.worker import Worker
 from tests.live.erasure_world import TENANT, World, until
+from tests.live.in_process import working
 from tests.live.stalls import Stalls
 from tests.streams.answerer import entrance
 from topics.answer import ANSWER_DRAFTED, ANSWER_GIVEN, QUERY_ASKED, QUERY_ASKED_BULK
@@ -159,17 +159,8 @@ def _outcome(event: Any) -> str:
 @contextmanager
 def answering(settings: Settings, parts: Parts | None = None) -> Iterator[Worker]:
     """A worker that indexes and answers, in this process."""
-    worker = Worker(settings, select(("ingest", "answer")), parts or Parts(settings))
-    codes = list[int]()
-    thread = threading.Thread(target=lambda: codes.append(worker.run()), name="answering")
-    thread.start()
-    try:
-        assert worker.ready.wait(60.0), "the worker did not become ready"
+    with working(Worker(settings, select(("ingest", "answer")), parts or Parts(settings))) as worker:
         yield worker
-    finally:
-        worker.stop.set()
-        thread.join(60.0)
-    assert codes == [0], "the worker died, or did not end"
 
 
 def publish_document(world: World) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +31,7 @@ from streams.reading import Reader, Reading
 from streams.selection import select
 from streams.settings import Settings, child_environment, load
 from streams.worker import Worker
+from tests.live.in_process import working
 from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_ERASED, DOCUMENT_HEAD, DOCUMENT_INDEXED, ERASURE_REQUESTED
 
 TENANT = "acme"
@@ -98,15 +98,8 @@ class World:
     def running(self) -> Iterator[Parts]:
         """A worker in this process, whose ports a test may look into and damage."""
         parts = Parts(self.settings)
-        worker = Worker(self.settings, select(("ingest",)), parts)
-        thread = threading.Thread(target=worker.run, name="worker")
-        thread.start()
-        try:
-            assert worker.ready.wait(60.0), "the worker did not become ready"
+        with working(Worker(self.settings, select(("ingest",)), parts)):
             yield parts
-        finally:
-            worker.stop.set()
-            thread.join(40.0)
 
     def erase(self, document: str) -> dict[str, tuple[int, int]]:
         """Asks for an erasure and waits for the receipt: what each store removed and has left."""

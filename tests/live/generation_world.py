@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from streams.reading import Reader
 from streams.selection import select
 from streams.settings import Audit, Settings
 from streams.worker import Worker
+from tests.live.in_process import working
 from topics.answer import ANSWER_GIVEN, QUERY_ASKED
 from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_ERASED, DOCUMENT_HEAD, EMBEDDING_COMPUTED, ERASURE_REQUESTED
 
@@ -68,17 +68,8 @@ class World:
     @contextmanager
     def worker(self, *steps: str) -> Iterator[Worker]:
         """A worker in this process, stopped at the end; what it failed of is raised."""
-        worker = Worker(self.settings, select(steps or ("ingest", "answer")))
-        codes: list[int] = []
-        thread = threading.Thread(target=lambda: codes.append(worker.run()))
-        thread.start()
-        try:
-            assert worker.ready.wait(WITHIN_S), "the worker did not become ready"
+        with working(Worker(self.settings, select(steps or ("ingest", "answer")))) as worker:
             yield worker
-        finally:
-            worker.stop.set()
-            thread.join(WITHIN_S)
-        assert codes == [0]
 
     def publish(self, texts: dict[str, str | None], tenant: str = TENANT) -> None:
         """Publishes documents; None deletes one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from streams.settings import IndexSection, Settings
 from streams.worker import Worker
 from tests.chaos.small_disk import SmallDisk, may_mount, small_disk
 from tests.live.erasure_world import TENANT, World, until, world
+from tests.live.in_process import working
 from topics.ingest import DOCUMENT_CHANGED
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
@@ -53,17 +53,8 @@ class JumpingParts(Parts):
 @contextmanager
 def running(parts: Parts) -> Iterator[Worker]:
     """A worker of ingest in this process, on these ports."""
-    worker = Worker(parts.settings, select(("ingest",)), parts)
-    codes: list[int] = []
-    thread = threading.Thread(target=lambda: codes.append(worker.run()))
-    thread.start()
-    try:
-        assert worker.ready.wait(60.0), "the worker did not become ready"
+    with working(Worker(parts.settings, select(("ingest",)), parts)) as worker:
         yield worker
-    finally:
-        worker.stop.set()
-        thread.join(40.0)
-    assert codes == [0]
 
 
 def texts(parts: Parts, names: list[str]) -> dict[str, list[str]]:
