@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Final, TypedDict
+from typing import TypedDict
 
 from processors.answer.sentences import locate
 from processors.answer.writing import cited_sentences
@@ -17,8 +17,6 @@ from topics.answer import ANSWER_DRAFTED, ANSWER_GIVEN
 
 __all__ = ["AnswerReport", "Point", "evaluate_answers"]
 
-NO_DEADLINE_MS: Final = 60_000
-
 
 class Point(TypedDict):
     """A place of the risk-coverage curve: the most confident share of the questions, and how many of it are wrong."""
@@ -27,7 +25,23 @@ class Point(TypedDict):
     risk: float
 
 
-class AnswerReport(TypedDict):
+class _Shares(TypedDict):
+    """What the judged questions come to."""
+
+    questions: int
+    answerable: int
+    unanswerable: int
+    answered: float
+    declined: float | None
+    holds_answer: float
+    span_f1: float
+    span_exact: float
+    right_of_answered: float
+    auc: float | None
+    risk_coverage: list[Point]
+
+
+class AnswerReport(_Shares):
     """What the answers to labelled questions are worth; shares are 0 to 1.
 
     `answered`: answerable questions that got an answer; `declined`: unanswerable ones that got none.
@@ -37,20 +51,9 @@ class AnswerReport(TypedDict):
     `auc`: of confidence, answerable against unanswerable questions; None where the labels hold one kind only.
     """
 
-    questions: int
-    answerable: int
-    unanswerable: int
     passages: int
-    answered: float
-    declined: float | None
-    holds_answer: float
-    span_f1: float
-    span_exact: float
-    right_of_answered: float
     citations: int
     citations_hold: float
-    auc: float | None
-    risk_coverage: list[Point]
     seconds: float
     ms_per_question: float
 
@@ -76,8 +79,7 @@ def evaluate_answers(
 
     A line of `questions` has `answers`: the golden ones, none where the passages hold no answer.
     """
-    patient = settings.retrieve.model_copy(update={"rerank_deadline_ms": NO_DEADLINE_MS})
-    with Trial(settings.model_copy(update={"retrieve": patient}), say, until="check") as trial:
+    with Trial(settings, say, until="check") as trial:
         started = trial.now()
         trial.ingest(passages)
         asked = trial.now()
@@ -109,12 +111,12 @@ def _bare(text: str) -> str:
     return " ".join(sentence.text for sentence in cited_sentences(text))
 
 
-def _shares(judged: Sequence[_Judged]) -> AnswerReport:
+def _shares(judged: Sequence[_Judged]) -> _Shares:
     answerable = [one for one in judged if one.golden]
     others = [one for one in judged if not one.golden]
     both = bool(answerable and others)
     curve = risk_coverage([(one.confidence, one.is_right) for one in judged])
-    return {  # type: ignore[typeddict-item]  # The caller adds what it alone knows.
+    return {
         "questions": len(judged),
         "answerable": len(answerable),
         "unanswerable": len(others),

@@ -17,7 +17,6 @@ __all__ = ["Report", "evaluate_retrieval"]
 DEPTH: Final = 10
 """How many distinct documents are judged: what the @10 measures need."""
 METHODS: Final = ("bm25", "dense", "fused")
-NO_DEADLINE_MS: Final = 60_000
 WIDE: Final = 1_000
 """Passages a question asks for: all that the settings let through."""
 
@@ -69,8 +68,8 @@ def evaluate_retrieval(
 
 
 def _deep(settings: Settings) -> Settings:
-    """The same settings, with ranking as deep as the measures look, and as much time as it takes."""
-    deep = {"passages": max(settings.retrieve.candidates, 2 * DEPTH), "rerank_deadline_ms": NO_DEADLINE_MS}
+    """The same settings, with ranking as deep as the measures look."""
+    deep = {"passages": max(settings.retrieve.candidates, 2 * DEPTH)}
     return settings.model_copy(update={"retrieve": settings.retrieve.model_copy(update=deep)})
 
 

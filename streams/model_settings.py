@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from streams.section import Section
+from streams.section import Section, secret
 
 __all__ = ["Models"]
 
@@ -16,9 +16,7 @@ class Models(Section):
 
     small_url: str = Field("", description="Base address of a second server, for a small model; empty means none.")
     small_model: str = Field("", description="Name of the small model.")
-    small_api_key: str = Field(
-        "", repr=False, description="Secret: key sent to that server.", json_schema_extra={"secret": True}
-    )
+    small_api_key: str = secret("key sent to that server.")
     small_extensions: bool = Field(
         True,
         description="The small server takes what the large one does beyond OpenAI's fields: salt, priorities, counts.",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
-__all__ = ["Section"]
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Section", "secret"]
 
 
 class Section(BaseModel):
     """Base of every section; each field has a description, and its unit in its name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def secret(description: str) -> Any:
+    """A field for a key or a password, empty where there is none: shown nowhere, masked by `headwater config show`."""
+    return Field("", repr=False, description=f"Secret: {description}", json_schema_extra={"secret": True})

@@ -27,7 +27,7 @@ from processors.ingest.strategies import Rule, Strategy
 from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
-from streams.section import Section
+from streams.section import Section, secret
 
 
 class SettingsError(StreamsError):
@@ -82,7 +82,7 @@ class IndexSection(Section):
     )
     url: str = Field("http://127.0.0.1:8080", description="Base address of Weaviate.")
     grpc_port: int = Field(50051, ge=1, description="Port of Weaviate's gRPC, on the same host.")
-    api_key: str = Field("", repr=False, description="Secret: key for Weaviate.", json_schema_extra={"secret": True})
+    api_key: str = secret("key for Weaviate.")
 
 
 class Heads(Section):
@@ -198,15 +198,8 @@ class Generate(Section):
 
     url: str = Field("", description="Base address of an OpenAI-compatible server; empty means extractive answers.")
     model: str = Field("", description="Model name sent to the server.")
-    api_key: str = Field(
-        "", repr=False, description="Secret: key sent as bearer token.", json_schema_extra={"secret": True}
-    )
-    salt_secret: str = Field(
-        "",
-        repr=False,
-        description="Secret: keeps tenants apart in the server's prefix cache (vLLM's cache_salt); empty sends none.",
-        json_schema_extra={"secret": True},
-    )
+    api_key: str = secret("key sent as bearer token.")
+    salt_secret: str = secret("keeps tenants apart in the server's prefix cache (vLLM's cache_salt); empty sends none.")
     max_tokens: int = Field(400, ge=1, description="Upper bound of an answer, in tokens.")
     timeout_s: float = Field(60.0, description="How long one generation may take, seconds.")
     support_bar: float = Field(0.6, ge=0, le=1, description="A sentence that its sources support less is taken out.")
@@ -272,12 +265,7 @@ class Sources(Section):
         default_factory=dict, description="Documents made of rows of several tables, by the name of the joined table."
     )
     connect: str = Field("http://127.0.0.1:18084", description="Kafka Connect's REST address.")
-    password: str = Field(
-        "",
-        repr=False,
-        description="Secret: the password of database sources; Kafka Connect needs it in its own environment.",
-        json_schema_extra={"secret": True},
-    )
+    password: str = secret("the password of database sources; Kafka Connect needs it in its own environment.")
     topics: dict[str, TopicMapping] = Field(
         default_factory=dict, description="Which fields of a topic's records make a document, by topic name."
     )

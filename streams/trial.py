@@ -27,6 +27,8 @@ from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_INDEXED
 __all__ = ["EvaluationError", "Line", "Trial", "read_lines"]
 
 TENANT: Final = "eval"
+NO_DEADLINE_MS: Final = 60_000
+"""Quality is measured, not time: ranking takes as long as it takes."""
 ROUND: Final = 100
 """Documents or questions at a time, so that memory stays flat and progress shows."""
 
@@ -73,7 +75,8 @@ class Trial:
     def __enter__(self) -> Trial:
         folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="headwater-eval-")))
         index = self._settings.index.model_copy(update={"folder": folder})
-        own = {"index": index, "claims_folder": folder / "claims", "cache": AnswerCaching()}
+        retrieve = self._settings.retrieve.model_copy(update={"rerank_deadline_ms": NO_DEADLINE_MS})
+        own = {"index": index, "retrieve": retrieve, "claims_folder": folder / "claims", "cache": AnswerCaching()}
         parts = Parts(self._settings.model_copy(update=own))
         self._closing.callback(parts.close)
         self._clock = parts.port("clock")

@@ -180,20 +180,17 @@ def _quoted(wanted: Asked, best: Sequence[_Candidate]) -> list[Sentence]:
         if each and len(chosen) < MOST_SENTENCES:
             chosen.setdefault((each.source.number, each.position), each)
     said = {place: " ".join(each.span.text.split()) for place, each in chosen.items()}
-    holds = next((p for p in _by_score(chosen) if exact_span(wanted, said[p])), None)
+    spans = {place: span for place, text in said.items() if (span := exact_span(wanted, text))}
+    best_held = max(spans, key=lambda place: chosen[place].score, default=None)
     return [
         Sentence(
             text=said[place],
             cites=(place[0],),
             support=each.relevance,
-            span=exact_span(wanted, said[place]) if place == holds else "",
+            span=spans[place] if place == best_held else "",
         )
         for place, each in sorted(chosen.items())
     ]
-
-
-def _by_score(chosen: Mapping[tuple[int, int], _Candidate]) -> list[tuple[int, int]]:
-    return sorted(chosen, key=lambda place: -chosen[place].score)
 
 
 def _completed(wanted: Asked, best: Sequence[_Candidate]) -> _Candidate | None:

@@ -72,7 +72,7 @@ def _time(asked: Asked, sentence: str) -> str:
     for pattern in _TIMES:
         found = [match for match in pattern.finditer(sentence) if not _said(asked, match.group())]
         if found:
-            return _nearest(asked, sentence, found)
+            return _nearest(asked, sentence, found).group()
     return ""
 
 
@@ -85,10 +85,8 @@ def _number(asked: Asked, sentence: str) -> str:
     if not found:
         return ""
     chosen = _nearest(asked, sentence, found)
-    if asked.kind == "count":
-        return chosen
-    unit = _UNIT.match(sentence, sentence.index(chosen) + len(chosen))
-    return chosen + _first_word(unit.group()) if unit else chosen
+    unit = _UNIT.match(sentence, chosen.end()) if asked.kind == "measure" else None
+    return chosen.group() + (_first_word(unit.group()) if unit else "")
 
 
 def _first_word(unit: str) -> str:
@@ -102,7 +100,7 @@ def _name(asked: Asked, sentence: str) -> str:
     if not found:
         return ""
     told = [match for match in found if _BY.search(sentence[: match.start()])]
-    return _nearest(asked, sentence, told or found).rstrip(".,'’")
+    return _nearest(asked, sentence, told or found).group().rstrip(".,'’")
 
 
 def _is_name(asked: Asked, match: re.Match[str]) -> bool:
@@ -118,11 +116,11 @@ def _said(asked: Asked, text: str) -> bool:
     return all(stem(word) in asked.stems for word in words(text))
 
 
-def _nearest(asked: Asked, sentence: str, found: list[re.Match[str]]) -> str:
+def _nearest(asked: Asked, sentence: str, found: list[re.Match[str]]) -> re.Match[str]:
     places = [match.start() for match in re.finditer(r"\w+", sentence) if stem(match.group().lower()) in asked.stems]
 
     def distance(match: re.Match[str]) -> float:
         near = sorted(min(abs(place - match.start()), abs(place - match.end())) for place in places)[:2]
         return sum(near) / len(near) if near else match.start()
 
-    return min(found, key=distance).group()
+    return min(found, key=distance)
