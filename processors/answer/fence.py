@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from processors.ports import IndexObject
-from schemas.documents import DocumentHead
+from schemas.documents import DocumentHead, Place
 from schemas.queries import Query
 
 __all__ = ["Fence", "not_principals", "principals"]
@@ -40,11 +40,18 @@ class Fence:
     def __init__(self, heads: Mapping[str, DocumentHead], asker: frozenset[str]) -> None:
         self._heads = heads
         readable = (head for head in heads.values() if not head.gone and not asker.isdisjoint(head.access))
-        self._listed = {head.document: {chunk.object_id for chunk in head.chunks} for head in readable}
+        self._listed = {
+            head.document: {chunk.object_id: ordinal for ordinal, chunk in enumerate(head.chunks)} for head in readable
+        }
 
     def admits(self, found: IndexObject) -> bool:
         """Whether its document's head lists the object and lets the asker read it. An unknown head means no."""
         return found.object_id in self._listed.get(found.document, ())
+
+    def standing(self, found: IndexObject) -> tuple[int, Place | None]:
+        """How-manieth chunk of its document an admitted object is, and where it stands; KeyError for any other."""
+        ordinal = self._listed[found.document][found.object_id]
+        return ordinal, self._heads[found.document].chunks[ordinal].place
 
     def superseded(self, found: IndexObject) -> bool:
         """Whether a newer version took the object's place: what that says, if the asker may read it, is to be found."""

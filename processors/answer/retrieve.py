@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -55,7 +56,7 @@ def retrieve(
         usage = _usage(served.embedder, variants, clock.monotonic() - began)
         search = _Search(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
         outcome = _through_fence(search, retrieval)
-        passages = tuple(outcome.passages[: retrieval.candidates])
+        passages = tuple(outcome.passages)
         ticket = _stamped(planned.query.ticket, served.generation, passages, vectors)
     yield PassagesFound(
         tenant=planned.tenant,
@@ -73,8 +74,7 @@ def found_again(
 ) -> list[Passage]:
     """What a search finds now, its variants' vectors given; for whoever kept an answer to it."""
     pairs = zip(planned.variants, (np.frombuffer(vector, "<f4") for vector in vectors), strict=True)
-    outcome = _through_fence(_Search(planned, tuple(pairs), served, retrieval), retrieval)
-    return outcome.passages[: retrieval.candidates]
+    return _through_fence(_Search(planned, tuple(pairs), served, retrieval), retrieval).passages
 
 
 def by_id(passages: Sequence[Passage]) -> list[Passage]:
@@ -156,10 +156,11 @@ def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
         hits, more = search.run(width)
         current = search.served.heads.get_many(search.planned.tenant, {hit.object.document for hit in hits})
         fence = Fence(current, search.asker)
-        kept = [hit for hit in hits if fence.admits(hit.object)]
-        dropped = [hit for hit in hits if not fence.admits(hit.object)]
+        kept, dropped = list[_Hit](), list[_Hit]()
+        for hit in hits:
+            (kept if fence.admits(hit.object) else dropped).append(hit)
         outcome.fenced.update(hit.object.object_id for hit in dropped)
-        outcome.passages = _passages(kept, current, search)
+        outcome.passages = _passages(kept, current, fence, search)
         outcome.rounds += 1
         if outcome.rounds >= max(1, retrieval.rounds):
             return outcome
@@ -171,12 +172,14 @@ def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
         width = min(width * _WIDER, retrieval.widest)
 
 
-def _passages(kept: Sequence[_Hit], current: Mapping[str, DocumentHead], search: _Search) -> list[Passage]:
+def _passages(
+    kept: Sequence[_Hit], current: Mapping[str, DocumentHead], fence: Fence, search: _Search
+) -> list[Passage]:
+    """The best of what passes the filters, as many as are wanted: making one takes longer than its part of a search."""
     filters, generation = search.planned.query.filters, search.served.generation
-    heads = {name: current[name] for name in {hit.object.document for hit in kept} if _passes(current[name], filters)}
-    listed = {name: {one.object_id: (n, one.place) for n, one in enumerate(h.chunks)} for name, h in heads.items()}
-    found = ((hit, hit.object.document) for hit in kept if hit.object.document in heads)
-    return [_passage(hit, heads[name], generation, *listed[name][hit.object.object_id]) for hit, name in found]
+    found = ((hit, current[hit.object.document]) for hit in kept)
+    best = islice(((hit, head) for hit, head in found if _passes(head, filters)), search.retrieval.candidates)
+    return [_passage(hit, head, generation, *fence.standing(hit.object)) for hit, head in best]
 
 
 def _passage(hit: _Hit, head: DocumentHead, generation: str, ordinal: int, place: Place | None) -> Passage:
