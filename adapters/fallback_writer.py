@@ -21,7 +21,7 @@ QUOTED: Final = "fallback:extractive"
 class FallbackWriter:
     """Writes as `first` does; where that says nothing and can't, as `last` does.
 
-    >>> FallbackWriter(ModelWriter(gateway, 400), ExtractiveWriter(ranker))  # doctest: +SKIP
+    >>> FallbackWriter(ModelWriter(gateway, 400), ExtractiveWriter(ranker, reader))  # doctest: +SKIP
 
     From the first text on it is `first` alone: two beginnings would make no answer.
     """

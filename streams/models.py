@@ -13,7 +13,7 @@ from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.tenant_places import TenantPlaces
 from processors.answer.routes import RouteName, RouteRule
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
-from processors.ports import Breakers, Clock, Ranker
+from processors.ports import Breakers, Clock
 from streams import model_metrics
 from streams.settings import Settings
 
@@ -24,9 +24,8 @@ _NEVER: Final = float("inf")
 _OFF: Final = BreakerRules(failures=2**62)
 
 
-def writer_of(settings: Settings, ranker: Ranker, clock: Clock) -> Writer:
-    """The writer that the settings ask for."""
-    quoting = ExtractiveWriter(ranker)
+def writer_of(settings: Settings, quoting: ExtractiveWriter, clock: Clock) -> Writer:
+    """The writer that the settings ask for; `quoting` is the one that needs no model."""
     if not settings.generate.url:
         return quoting
     writer = ModelWriter(_gateway(settings, clock), settings.generate.max_tokens)

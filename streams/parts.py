@@ -29,7 +29,8 @@ from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
 from processors.answer.kept import AnswerCache
 from processors.answer.limits import RetrievalLimits
-from processors.answer.writing import Writer
+from processors.answer.reader import RuleReader, SpanReader
+from processors.answer.writing import ExtractiveWriter, Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
 from processors.ingest.formats import ParseLimits
@@ -360,5 +361,15 @@ class Parts:
 
         return MaxSimRanker(self.port("embedder"))
 
+    def _span_reader(self) -> SpanReader:
+        if self.settings.embed.model == "hashing":
+            return RuleReader()
+        from adapters.minilm_reader import MiniLmReader
+
+        reader = MiniLmReader()
+        reader.warm()
+        return reader
+
     def _writer(self) -> Writer:
-        return writer_of(self.settings, self.port("ranker"), self.port("clock"))
+        quoting = ExtractiveWriter(self.port("ranker"), self.port("span_reader"))
+        return writer_of(self.settings, quoting, self.port("clock"))

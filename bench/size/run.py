@@ -87,7 +87,7 @@ class Bench:
         began = time.monotonic()
         for start in range(first, last, AHEAD):
             names = range(start, min(last, start + AHEAD))
-            for one in [self._publish(f"report-{number}.md", document(number)) for number in names]:
+            for one in [self.publish(f"report-{number}.md", document(number)) for number in names]:
                 self._publisher.wait(one)
             self.settle(AHEAD)
             say(f"{names.stop * CHUNKS_OF_ONE:,} chunks published after {time.monotonic() - began:.0f} s")
@@ -122,9 +122,7 @@ class Bench:
             word = f"tamarind{self._documents}x{trial + 5}"
             time.sleep(REST_S)
             began = time.monotonic()
-            self._publisher.wait(
-                self._publish("gate.md", f"# Mill gate\n\nThe code word of the mill gate is {word}.\n")
-            )
+            self._publisher.wait(self.publish("gate.md", f"# Mill gate\n\nThe code word of the mill gate is {word}.\n"))
             while not any(word in text for text in self._reader.found(GATE, "gate.md")):
                 if time.monotonic() - began > FOUND_S:
                     raise TimeoutError(f"edit {trial} was not found within {FOUND_S:g} s")
@@ -161,7 +159,7 @@ class Bench:
         held |= {one.name: one.child.memory_bytes for one in self.stack.servers if one.name == "weaviate"}
         return held
 
-    def _publish(self, name: str, body: str) -> Any:
+    def publish(self, name: str, body: str) -> Any:
         upload = Upload(tenant=TENANT, document=name, body=body.encode(), media_type="text/markdown")
         return self._publisher.send(DOCUMENT_CHANGED, document_changed(upload, MemoryClaims()))
 

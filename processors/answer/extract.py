@@ -9,8 +9,8 @@ from math import exp
 from typing import Final
 
 from processors.answer.cues import Asked, asked, fits
+from processors.answer.reader import Reading, SpanReader, Window
 from processors.answer.sentences import Span, sentences
-from processors.answer.spans import exact_span
 from processors.answer.words import coverage, rarity, stems, word_list, words
 from processors.ports import Ranker
 from schemas.queries import Sentence, Source
@@ -18,6 +18,8 @@ from schemas.queries import Sentence, Source
 MOST_SENTENCES: Final = 3
 # The ranker reads this many of the sentences that look best by their words; reading more found next to nothing more.
 RANKED: Final = 6
+# The reader reads the best of these: of labelled questions it finds no more by reading three, four or six.
+READ: Final = 2
 # A sentence this far below the best (in units of the score below) is not quoted beside it.
 MARGIN: Final = 0.8
 # Further below than this it does not complete the best either.
@@ -28,12 +30,20 @@ COVERED: Final = 5.7
 FITTING: Final = 2.4
 PASSAGE: Final = 2.1
 RELEVANT: Final = 13.5
+# ... and how likely the reader finds its words, whose margins are spread so far.
+READABLE: Final = 4.0
+MARGIN_SPREAD: Final = 2.0
 # What is said around a sentence decides only whether the ranker reads it: the ranker then sees that for itself.
 COVERED_AROUND: Final = 3.8
 # Confidence: logistic regression on the same questions, with unanswerable ones of both kinds (near the topic, off it).
 SURE_BY_RELEVANCE: Final = 9.3
 SURE_BY_PARTICULARS: Final = 1.1
 UNSURE: Final = 7.2
+# The same where the reader can say how likely its words are (bench/reader).
+READ_BY_RELEVANCE: Final = 6.0
+READ_BY_PARTICULARS: Final = 1.0
+READ_BY_MARGIN: Final = 0.25
+UNREAD: Final = 4.0
 # Below this the writer says nothing at all: no bar of any deployment should let it pass.
 LEAST_CONFIDENCE: Final = 0.05
 HEADING_WORDS: Final = 8
@@ -70,25 +80,47 @@ class _Candidate:
     before: Span | None
     after: Span | None = None
     relevance: float = 0.0
+    reading: Reading | None = None
+
+    @property
+    def window(self) -> Window:
+        """What a reader sees: the sentence, behind the one before."""
+        text = self.source.passage.text
+        begin = self.before.start if self.before else self.span.start
+        return Window(text[begin : self.span.end], self.span.start - begin)
+
+    @property
+    def words(self) -> str:
+        """The words that answer by themselves, as the reader found them."""
+        if self.reading is None:
+            return ""
+        return " ".join(self.window.text[self.reading.start : self.reading.end].split())
 
 
-def extract(question: str, sources: Sequence[Source], ranker: Ranker) -> Evidence:
+def extract(question: str, sources: Sequence[Source], ranker: Ranker, reader: SpanReader) -> Evidence:
     """The one to three sentences that answer a question best; none where the sources hold nothing near it.
 
     1. Every sentence is scored by its words: those of the question, weighted by rarity, and the kind asked for.
     2. The ranker scores the most promising, each with as much of what stands before it as it needs to be understood.
-    3. The best is quoted, with those close to it; with its neighbour where only that holds the kind of thing asked for,
+    3. The reader looks in the best of these for the words that answer, and says how likely they do.
+    4. The best is quoted, with those close to it; with its neighbour where only that holds the kind of thing asked for,
        and with the sentence before where a quote points back to it.
     """
     wanted = asked(question)
     found = sorted(_by_words(wanted, sources), key=lambda each: -each.promise)[:RANKED]
-    best = _by_meaning(question, found, ranker)
+    best = _by_reading(question, _by_meaning(question, found, ranker), reader)
     if not best:
         return Evidence((), 0.0)
     confidence = _confidence(wanted, best)
     if confidence < LEAST_CONFIDENCE:
         return Evidence((), confidence)
-    return Evidence(tuple(_quoted(wanted, best)), confidence)
+    return Evidence(tuple(_said(question, _quoted(wanted, best), reader)), confidence)
+
+
+def windows(question: str, source: Source) -> list[Window]:
+    """The sentences of a source as a reader sees them, the most promising first. Use it to make cases for a reader."""
+    found = sorted(_by_words(asked(question), [source]), key=lambda each: -each.promise)
+    return [each.window for each in found]
 
 
 def _by_words(wanted: Asked, sources: Sequence[Source]) -> list[_Candidate]:
@@ -156,40 +188,77 @@ def _by_meaning(question: str, candidates: Sequence[_Candidate], ranker: Ranker)
     return sorted(ranked, key=lambda each: -each.score)
 
 
+def _by_reading(question: str, ranked: Sequence[_Candidate], reader: SpanReader) -> list[_Candidate]:
+    """Step 3, best first: what was not read stands behind what was, unless the reader can't say how likely it is."""
+    first = _read(question, ranked[:READ], reader)
+    weighed = [replace(each, score=each.score + READABLE * _likelihood(each)) for each in first]
+    return sorted([*weighed, *ranked[READ:]], key=lambda each: -each.score)
+
+
+def _read(question: str, candidates: Sequence[_Candidate], reader: SpanReader) -> list[_Candidate]:
+    readings = reader.read(question, [each.window for each in candidates])
+    return [replace(each, reading=reading) for each, reading in zip(candidates, readings, strict=True)]
+
+
+def _likelihood(each: _Candidate) -> float:
+    """That the sentence holds the answer, as the reader sees it; 0 where it can't say."""
+    if each.reading is None or each.reading.margin is None:
+        return 0.0
+    return _logistic(each.reading.margin / MARGIN_SPREAD)
+
+
 def _confidence(wanted: Asked, best: Sequence[_Candidate]) -> float:
     first = best[0].source.passage
     held = {word for text in (first.text, first.title, *first.heading_path) for word in stems(text)}
     share = coverage(wanted.particulars, held) if wanted.particulars else 1.0
     relevance = max(each.relevance for each in best)
-    return 1 / (1 + exp(UNSURE - SURE_BY_RELEVANCE * relevance - SURE_BY_PARTICULARS * share))
+    margins = [each.reading.margin for each in best if each.reading and each.reading.margin is not None]
+    if not margins:
+        return _logistic(SURE_BY_RELEVANCE * relevance + SURE_BY_PARTICULARS * share - UNSURE)
+    return _logistic(
+        READ_BY_RELEVANCE * relevance + READ_BY_PARTICULARS * share + READ_BY_MARGIN * max(margins) - UNREAD
+    )
 
 
-def _quoted(wanted: Asked, best: Sequence[_Candidate]) -> list[Sentence]:
-    """Step 3, in reading order."""
+def _logistic(odds: float) -> float:
+    return 1 / (1 + exp(-odds))
+
+
+def _quoted(wanted: Asked, best: Sequence[_Candidate]) -> list[_Candidate]:
+    """Step 4, in reading order."""
     close = [each for each in best[:MOST_SENTENCES] if each.score >= best[0].score - MARGIN]
     chosen = {(each.source.number, each.position): each for each in close}
     extra = [
         _completed(wanted, best),
-        *(
-            replace(each, position=each.position - 1, span=each.before)
-            for each in close
-            if each.before and _points_back(each.span.text)
-        ),
+        *(_beside(each, -1, each.before) for each in close if each.before and _points_back(each.span.text)),
     ]
     for each in extra:
         if each and len(chosen) < MOST_SENTENCES:
             chosen.setdefault((each.source.number, each.position), each)
-    said = {place: " ".join(each.span.text.split()) for place, each in chosen.items()}
-    spans = {place: span for place, text in said.items() if (span := exact_span(wanted, text))}
-    best_held = max(spans, key=lambda place: chosen[place].score, default=None)
+    return [chosen[place] for place in sorted(chosen)]
+
+
+def _beside(each: _Candidate, step: int, neighbour: Span) -> _Candidate:
+    """The sentence next to a candidate, which was not read itself."""
+    return replace(each, position=each.position + step, span=neighbour, before=None, reading=None)
+
+
+def _said(question: str, quoted: Sequence[_Candidate], reader: SpanReader) -> list[Sentence]:
+    """The quotes as sentences, of which the likeliest has the words that answer by themselves."""
+    unread = iter(_read(question, [each for each in quoted if each.reading is None], reader))
+    read = [each if each.reading else next(unread) for each in quoted]
+    holding = [each for each in read if each.words]
+    best = max(
+        holding, key=lambda each: (each.reading.margin or 0.0 if each.reading else 0.0, each.score), default=None
+    )
     return [
         Sentence(
-            text=said[place],
-            cites=(place[0],),
+            text=" ".join(each.span.text.split()),
+            cites=(each.source.number,),
             support=each.relevance,
-            span=spans[place] if place == best_held else "",
+            span=each.words if each is best else "",
         )
-        for place, each in sorted(chosen.items())
+        for each in read
     ]
 
 
@@ -206,7 +275,7 @@ def _completed(wanted: Asked, best: Sequence[_Candidate]) -> _Candidate | None:
             return other
     for step, neighbour in ((1, first.after), (-1, first.before)):
         if neighbour and fits(wanted, neighbour.text) > first.fit:
-            return replace(first, position=first.position + step, span=neighbour)
+            return _beside(first, step, neighbour)
     return None
 
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from processors.answer.extract import Evidence, extract
 from processors.answer.prompting import NO_ANSWER
+from processors.answer.reader import SpanReader
 from processors.answer.sentences import sentences
 from processors.answer.words import words
 from processors.ports import OVERLOADED, Generator, Occasion, Piece, Ranker
@@ -61,12 +62,14 @@ class ExtractiveWriter:
 
     model = "extractive"
 
-    def __init__(self, ranker: Ranker) -> None:
+    def __init__(self, ranker: Ranker, reader: SpanReader) -> None:
         self._ranker = ranker
+        self._reader = reader
 
     async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
-        """Ranks in a thread, since the model behind the ranker would hold up every other question."""
-        evidence: Evidence = await asyncio.to_thread(extract, prompt.query.question, prompt.sources, self._ranker)
+        """Reads in a thread, since the models behind ranker and reader would hold up every other question."""
+        question, sources = prompt.query.question, prompt.sources
+        evidence: Evidence = await asyncio.to_thread(extract, question, sources, self._ranker, self._reader)
         for index, sentence in enumerate(evidence.sentences):
             yield f"{' ' if index else ''}{cited(sentence)}"
         yield Draft(evidence.sentences, evidence.confidence)

@@ -10,6 +10,7 @@ import pytest
 from adapters.errors import GeneratorUnavailableError
 from adapters.fallback_writer import QUOTED, FallbackWriter
 from adapters.memory import OverlapRanker
+from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter
 from processors.contract import Reject
 from schemas.queries import PromptAssembled, Sentence
@@ -39,7 +40,7 @@ class Told:
 
 def written(first: Told) -> list[str | Draft]:
     async def run() -> list[str | Draft]:
-        writer = FallbackWriter(first, ExtractiveWriter(OverlapRanker()))
+        writer = FallbackWriter(first, ExtractiveWriter(OverlapRanker(), RuleReader()))
         found = [item async for item in writer.write(PROMPT)]
         await writer.aclose()
         return found

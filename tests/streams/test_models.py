@@ -11,6 +11,7 @@ import pytest
 from adapters.errors import GeneratorUnavailableError
 from adapters.host import SystemClock
 from adapters.memory import OverlapRanker
+from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter, Writer
 from streams import model_metrics
 from streams.models import writer_of
@@ -38,7 +39,7 @@ def settings(large: StubModelServer, **models: Any) -> Settings:
 
 
 def drafts(settings: Settings, times: int = 1) -> list[Draft]:
-    writer = writer_of(settings, OverlapRanker(), SystemClock())
+    writer = writer_of(settings, ExtractiveWriter(OverlapRanker(), RuleReader()), SystemClock())
 
     async def one(writer: Writer) -> Draft:
         *_, last = [item async for item in writer.write(PROMPT)]
@@ -56,7 +57,9 @@ def drafts(settings: Settings, times: int = 1) -> list[Draft]:
 
 
 def test_when_no_model_is_set_then_sources_are_quoted() -> None:
-    assert isinstance(writer_of(load(), OverlapRanker(), SystemClock()), ExtractiveWriter)
+    assert isinstance(
+        writer_of(load(), ExtractiveWriter(OverlapRanker(), RuleReader()), SystemClock()), ExtractiveWriter
+    )
 
 
 def test_when_only_a_model_is_set_then_it_is_asked_once_and_a_failure_waits(large: StubModelServer) -> None:

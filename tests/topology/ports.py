@@ -18,6 +18,7 @@ from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
 from processors.answer.limits import RetrievalLimits
+from processors.answer.reader import RuleReader
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.erasing import LogForgets, Standing
@@ -88,7 +89,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "signer": MinHashSigner(),
         "splitter": StructureSplitter(200, 120, embedder.count),
         "store": MemoryIndex(),
-        "writer": ExtractiveWriter(OverlapRanker()),
+        "writer": ExtractiveWriter(OverlapRanker(), RuleReader()),
     }
     ports |= chosen
     served = OneGeneration("g1", ports["embedder"], ports["store"], ports["heads"])

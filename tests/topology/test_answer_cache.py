@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.memory import OverlapRanker
+from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter
 from schemas.queries import AnswerGiven, AnswerWithheld, PromptAssembled
 from tests.topology.cached_world import World, text
@@ -149,7 +150,7 @@ class Interrupted(ExtractiveWriter):
     """Something happens between the search and the answer."""
 
     def __init__(self) -> None:
-        super().__init__(OverlapRanker())
+        super().__init__(OverlapRanker(), RuleReader())
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:

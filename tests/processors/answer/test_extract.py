@@ -10,6 +10,7 @@ from adapters.sentence_transformers import SentenceTransformerEmbedder
 from processors.answer.check import AnswerBar
 from processors.answer.cues import Asked, asked, fits
 from processors.answer.extract import MOST_SENTENCES, Evidence, extract
+from processors.answer.reader import RuleReader
 from processors.answer.words import coverage, rarity, stem, words
 from processors.ports import Ranker
 from tests.processors.answer.questions import sources
@@ -30,7 +31,7 @@ def maxsim() -> Ranker:
 
 
 def found(question: str, *texts: str) -> Evidence:
-    return extract(question, sources(*(texts or (GATES, TREATY, DAM))), OverlapRanker())
+    return extract(question, sources(*(texts or (GATES, TREATY, DAM))), OverlapRanker(), RuleReader())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_when_the_best_sentence_lacks_what_is_asked_for_then_its_neighbour_comes
 
 @pytest.mark.parametrize("texts", [(), ("",), ("--- ***",), ("A heading only",)])
 def test_when_there_is_nothing_to_quote_then_there_is_no_evidence(texts: tuple[str, ...]) -> None:
-    assert extract("Why?", sources(*texts), OverlapRanker()) == Evidence((), 0.0)
+    assert extract("Why?", sources(*texts), OverlapRanker(), RuleReader()) == Evidence((), 0.0)
 
 
 def test_when_nothing_is_near_then_nothing_is_said() -> None:
@@ -116,7 +117,7 @@ def test_when_asked_twice_then_the_same_comes_out() -> None:
 def test_when_the_real_model_ranks_then_the_default_bar_tells_answers_from_none(
     question: str, held: str | None, maxsim: Ranker
 ) -> None:
-    evidence = extract(question, sources(GATES, TREATY, DAM), maxsim)
+    evidence = extract(question, sources(GATES, TREATY, DAM), maxsim, RuleReader())
     said = " ".join(sentence.text for sentence in evidence.sentences)
     assert (evidence.confidence >= AnswerBar().confidence) == (held is not None), (evidence.confidence, said)
     assert (held or "") in said

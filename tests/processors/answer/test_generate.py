@@ -13,6 +13,7 @@ from adapters.memory import OverlapRanker
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from processors.answer.generate import generate
 from processors.answer.prompting import NO_ANSWER
+from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter, ModelWriter, Writer, cited_sentences, whole_part
 from processors.contract import Reject
 from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld, PromptAssembled, Usage
@@ -47,7 +48,7 @@ def by_model(reply: str, mode: Mode = "ok") -> tuple[list[AnswerDelta], AnswerDr
 
 
 def test_when_extracted_then_each_quote_is_a_delta_and_the_draft_holds_the_same() -> None:
-    deltas, drafted = generated(PROMPT, ExtractiveWriter(OverlapRanker()))
+    deltas, drafted = generated(PROMPT, ExtractiveWriter(OverlapRanker(), RuleReader()))
     assert [(delta.index, delta.text, delta.query_id) for delta in deltas] == [
         (0, "A delta is kept for one hour. [1]", "q-1")
     ]
@@ -61,7 +62,7 @@ def test_when_extracted_then_each_quote_is_a_delta_and_the_draft_holds_the_same(
 
 def test_when_no_source_is_near_the_question_then_the_draft_is_empty() -> None:
     far = prompt("Which bait do anglers use in Sweden?", KEPT, "Kafka is a log.")
-    deltas, drafted = generated(far, ExtractiveWriter(OverlapRanker()))
+    deltas, drafted = generated(far, ExtractiveWriter(OverlapRanker(), RuleReader()))
     assert (deltas, drafted.sentences) == ([], ())
 
 

