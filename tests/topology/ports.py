@@ -32,6 +32,7 @@ from streams.driver import Driver
 from streams.ingest import INGEST
 from streams.measure import MEASURE
 from streams.pipeline import Origin
+from streams.standing_views import AnsweredView, StandingView
 
 
 class CountingEmbedder(HashingEmbedder):
@@ -65,6 +66,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
     heads.open()
     embedder = chosen.get("embedder") or CountingEmbedder()
     ports: dict[str, Any] = {
+        "answered": AnsweredView(),
         "answers": Answers(),
         "bar": AnswerBar(support=0.5, confidence=0.1),
         "cancellations": Cancelled(SystemClock()),
@@ -82,6 +84,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "limits": AdmitLimits(4_000),
         "prices": Prices("test"),
         "prompts": FilePrompts(),
+        "questions": StandingView(per_tenant=100),
         "ranker": OverlapRanker(),
         "redaction": RedactionPolicy(),
         "retrieval": RetrievalLimits(),
