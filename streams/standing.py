@@ -109,7 +109,7 @@ class StandingWatch:
 
     def orphans(self, owned: Owned) -> list[str]:
         """Keys of answers to questions that stand no more."""
-        return sorted(key for key in self._answered.keys() - self._questions.keys() if owned.has(key))
+        return sorted(key for key in self._answered.keys() - self._questions.all().keys() if owned.has(key))
 
     def turn(self, owned: Owned) -> list[QueryAsked]:
         """What to ask now."""

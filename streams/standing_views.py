@@ -57,18 +57,16 @@ class StandingView:
     def watched(self) -> dict[str, QuestionStanding]:
         """Those within the bound of their tenant."""
         by_tenant: defaultdict[str, list[tuple[str, QuestionStanding]]] = defaultdict(list)
-        with self._lock:
-            held = list(self._held.items())
-        for key, question in held:
+        for key, question in self.all().items():
             by_tenant[question.tenant].append((key, question))
         for own in by_tenant.values():
             own.sort(key=lambda one: (one[1].occurred_at, one[0]))
         return {key: question for own in by_tenant.values() for key, question in own[: self._per_tenant]}
 
-    def keys(self) -> frozenset[str]:
+    def all(self) -> dict[str, QuestionStanding]:
         """All that stand, within the bound or not."""
         with self._lock:
-            return frozenset(self._held)
+            return dict(self._held)
 
     def __len__(self) -> int:
         return len(self._held)
