@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
 
+from adapters.memory import OverlapRanker
 from schemas.queries import AnswerChanged
 from streams.standing_settings import StandingQuestions
 from tests.topology.cached_world import ACCESS, ASKERS, QUESTIONS, THINGS, text
@@ -168,6 +169,44 @@ def test_when_the_process_ends_between_asking_and_telling_then_the_next_one_tell
     world.cached.put(QUERY_ASKED_BULK, again)
     world.cached.run()
     assert "six" in world.heard()[KEY][0].after
+
+
+class Failing(OverlapRanker):
+    """A ranker that fails while it is told to."""
+
+    fails = False
+
+    def score(self, question: str, texts: Sequence[str]) -> list[float]:
+        if self.fails:
+            raise RuntimeError("it fails")
+        return super().score(question, texts)
+
+
+def test_when_an_answer_was_made_without_a_part_of_the_platform_then_nothing_is_told_until_it_is_back() -> None:
+    ranker = Failing()
+    world = StandingWorld(0, ranker=ranker)
+    world.publish("lease.md", LEASE)
+    world.subscribe("lease", QUESTION)
+    world.settle()
+    ranker.fails = True
+    world.publish("lease.md", LEASE.replace("twelve", "six"))
+    assert not world.follow()
+    ranker.fails = False
+    world.clock.advance(AT_ONCE.deadline_s)
+    assert "six" in only(world.follow()).after
+
+
+def test_when_a_document_is_edited_while_the_question_is_being_asked_then_it_is_asked_once_more(
+    world: StandingWorld,
+) -> None:
+    world.publish("lease.md", LEASE.replace("twelve", "six"))
+    (asked,) = world.watch.turn(ALL)
+    world.cached.put(QUERY_ASKED_BULK, asked)
+    world.cached.run()
+    assert "six" in only(world.heard()).after
+    world.publish("lease.md", LEASE.replace("twelve", "seven"))
+    told = only(world.follow())
+    assert "six" in told.before and "seven" in told.after
 
 
 def test_when_a_hundred_edits_come_in_a_second_then_a_question_is_asked_as_often_as_its_interval_allows() -> None:
