@@ -55,7 +55,7 @@ def test_when_documents_access_and_generations_change_at_random_then_every_chang
         tenant = ("acme", "acme", "globex")[number % 3]
         world.subscribe(f"q{number}", question, tenant, **ASKERS[number % 4])
     assert not world.settle().differences()
-    told, gone, before = 0, 0, world.asked
+    told, before = 0, world.asked
     for number in range(45):
         # Some changes happen while nobody listens: whoever takes over finds them.
         world.lost = number % 7 == 0
@@ -66,10 +66,9 @@ def test_when_documents_access_and_generations_change_at_random_then_every_chang
         assert not step.differences(), f"after {number}: {step.differences()}"
         events = [event for events in step.told.values() for event in events]
         told += len(events)
-        gone += sum(event.reason == "gone" for event in events)
         assert all(event.reason != "UNKNOWN" and event.reason != "first" for event in events)
     # It shows something only where much is told, and much is found to stand without being asked.
-    assert told >= 5 and gone >= 1
+    assert told >= 5
     assert world.asked - before < 45 * 8 / 2
 
 
