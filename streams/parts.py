@@ -28,6 +28,7 @@ from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
 from processors.answer.kept import AnswerCache
+from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import Writer
 from processors.ingest.capture import SourceMapping
@@ -53,7 +54,7 @@ from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
-from streams.models import writer_of
+from streams.models import ladder_of, writer_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
@@ -383,6 +384,9 @@ class Parts:
         from adapters.late_interaction import MaxSimRanker
 
         return MaxSimRanker(self.port("embedder"))
+
+    def _ladder(self) -> Ladder:
+        return ladder_of(self.settings)
 
     def _writer(self) -> Writer:
         return writer_of(self.settings, self.port("ranker"), self.port("clock"))

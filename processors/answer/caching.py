@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from processors.answer.expiry import ECHO_CHARS
 from processors.answer.fence import principals
 from processors.answer.kept import AnswerCache, KeptAnswer, Used
+from processors.answer.ladder import left_s
 from processors.answer.limits import RetrievalLimits
 from processors.answer.rerank import ranked_again
 from processors.answer.retrieve import by_id, digest_of, found_again
@@ -44,7 +45,6 @@ Result = Literal["hit", "waited", "miss", "changed", "matched", "busy", "reread"
 finds something else now, or too many wait already. After it may come `reread` (what is read is the same still)
 or `reworded` (and another wording was near enough): nothing is written then either."""
 
-_MICROS: Final = 1_000_000
 _TURNS: Final = 3
 """How often somebody waits for another who is at work on the same: one may fail, hardly three in a row."""
 
@@ -183,13 +183,13 @@ class Answers:
 
     def _leads(self, key: str, query: Query, clock: Clock) -> bool:
         assert self._cache is not None
-        return self._cache.lead(key, query.query_id, min(self._limits.wait_s, _left_s(query, clock)))
+        return self._cache.lead(key, query.query_id, min(self._limits.wait_s, left_s(query.deadline_at, clock)))
 
     async def _in_turn(self, ticket: CacheTicket, look: Callable[[], _Look], query: Query, clock: Clock) -> _Look:
         """Waits for whoever is at work on the same, half of the time there is at most, and looks again; where no answer
         came of it, one of those who wait goes on, and the others wait for that one."""
         assert self._cache is not None
-        until = clock.monotonic() + min(self._limits.wait_s, _left_s(query, clock) / 2)
+        until = clock.monotonic() + min(self._limits.wait_s, left_s(query.deadline_at, clock) / 2)
         if self._waiting >= self._limits.waiting:
             return ticket, None, "busy"
         self._waiting += 1
@@ -306,7 +306,3 @@ def _again(answer: AnswerGiven | AnswerWithheld, query: Query) -> AnswerGiven | 
         return answer
     question = query.question[:ECHO_CHARS] if isinstance(answer, AnswerWithheld) else query.question
     return replace(answer, answer_id=query.query_id, question=question, cached_from=answer.answer_id)
-
-
-def _left_s(query: Query, clock: Clock) -> float:
-    return max(0.0, (query.deadline_at - clock.now()) / _MICROS) if query.deadline_at else float("inf")

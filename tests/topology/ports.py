@@ -17,6 +17,7 @@ from adapters.schema_registry import MemorySchemaIds
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
+from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
@@ -81,6 +82,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "generation": "g1",
         "heads": heads,
         "judge": OverlapJudge(),
+        "ladder": Ladder(),
         "limits": AdmitLimits(4_000),
         "prices": Prices("test"),
         "prompts": FilePrompts(),

@@ -130,6 +130,14 @@ def test_when_a_change_concerns_no_question_then_nothing_is_asked(world: Standin
     assert not world.settle().told and world.asked == asked
 
 
+def test_when_another_generation_is_promoted_then_the_question_is_asked_of_it(world: StandingWorld) -> None:
+    asked = world.asked
+    world.promote()
+    assert not world.settle().differences()
+    assert world.asked == asked + 1
+    assert world.answered.get("acme", "lease").query.ticket.generation == "g2"
+
+
 def test_when_nobody_subscribes_any_more_then_nothing_is_told_and_its_answer_is_to_be_forgotten(
     world: StandingWorld,
 ) -> None:
