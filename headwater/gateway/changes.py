@@ -15,7 +15,7 @@ __all__ = ["KEPT_S", "Changes"]
 KEPT_S: Final = 3_600.0
 """For so long a client may have been away and still hear what it missed; the topic itself keeps a year."""
 
-_KEPT_MOST: Final = 10_000
+_KEPT_MOST: Final = 2_000
 
 
 class Changes:

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.memory import OverlapRanker
 from schemas.queries import AnswerChanged
+from streams.standing import Owned
 from streams.standing_settings import StandingQuestions
 from tests.topology.cached_world import ACCESS, ASKERS, QUESTIONS, THINGS, text
 from tests.topology.standing_world import ALL, AT_ONCE, StandingWorld
@@ -255,6 +256,19 @@ def test_when_an_answer_does_not_come_in_time_then_the_same_is_asked_again_later
     assert len({one.event_id for one in asked}) == 1
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps == sorted(gaps) and gaps[0] >= 10 and len(times) < 12
+
+
+def test_when_two_workers_share_the_questions_then_each_is_asked_by_one_and_taken_over_by_the_other() -> None:
+    world = StandingWorld(0)
+    world.publish("lease.md", LEASE)
+    for number in range(12):
+        world.subscribe(f"q{number}", QUESTION)
+    first, second = (Owned(frozenset({partition}), 2) for partition in (0, 1))
+    mine = {one.query.standing.question_id for one in world.watch.turn(first) if one.query.standing}
+    world.restart()
+    others = {one.query.standing.question_id for one in world.watch.turn(second) if one.query.standing}
+    assert mine and others and mine.isdisjoint(others) and len(mine | others) == 12
+    assert {one.query.standing.question_id for one in world.watch.turn(Owned(frozenset({0, 1}), 2))} == mine  # type: ignore[union-attr]
 
 
 def test_when_a_tenant_has_more_than_its_bound_then_the_newest_are_not_watched(world: StandingWorld) -> None:
