@@ -39,7 +39,7 @@ LATE: Final = Counter("headwater_standing_late", "Standing questions asked and n
 _MICROS: Final = 1_000_000
 _TURN_S: Final = 0.05
 _AWAY_S: Final = 1.0
-_DOUBLINGS_MOST: Final = 10
+_DOUBLINGS_MOST: Final = 20
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,8 @@ class StandingWatch:
             try:
                 asked = self._look(one, now)
             except AdapterError:
-                # The view is being rebuilt, or the index is away: nobody can say, so it stays due.
-                self._free_at = now + _AWAY_S
+                # The view is being rebuilt, or the index is away: nobody can say, so it stays due, behind the others.
+                one.not_before = now + _AWAY_S
                 return
             if asked is not None:
                 room -= 1
@@ -229,7 +229,7 @@ class StandingWatch:
     def _put_off(self, one: _Watched, now: float) -> None:
         """Not again before its interval is over; longer where asking again and again led nowhere."""
         wait_s = self._settings.interval_s * 2 ** min(one.fruitless, _DOUBLINGS_MOST)
-        one.not_before = now + min(wait_s, self._settings.sweep_s)
+        one.not_before = now + min(wait_s, self._settings.longest_s)
         one.fruitless += 1
 
     def _flying(self) -> list[_Watched]:

@@ -58,6 +58,7 @@ class StandingKeeper:
         self._buried_at = self._clock.monotonic()
         self._publisher: Publisher | None = None
         self._receipts: Follower | None = None
+        self._known: Owned | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set; a cluster that is away is waited for."""
@@ -79,6 +80,7 @@ class StandingKeeper:
             publisher = self._open()
             own = frozenset(partition for _, partition in self._telling.places())
             owned = Owned(own, publisher.partitions(ANSWER_RENEWED))
+            self._catch_up(owned)
             for asked in self._watch.turn(owned):
                 publisher.send(QUERY_ASKED_BULK, asked, _headers(asked))
             self._bury(owned)
@@ -87,6 +89,14 @@ class StandingKeeper:
             _LOG.warning("standing.waits", reason=str(error))
             return _AWAY_S
         return _TURN_S
+
+    def _catch_up(self, owned: Owned) -> None:
+        """What came with new partitions was answered by somebody else: not to know that would be to ask it again."""
+        if owned == self._known:
+            return
+        for follower in self._parts.followers(("questions", "answered")):
+            follower.catch_up(self._parts.settings.kafka.deadline_s)
+        self._known = owned
 
     def _open(self) -> Publisher:
         if self._publisher is None:

@@ -23,6 +23,7 @@ class StandingQuestions(Section):
     share: float = Field(
         0.25, gt=0, le=1, description="Share of a worker's time for finding out which answers still stand."
     )
-    sweep_s: float = Field(
-        60.0, gt=0, description="How often every question is looked at, whatever changed; longest pause after failures."
+    sweep_s: float = Field(60.0, gt=0, description="How often every question is looked at, whatever changed, seconds.")
+    longest_s: float = Field(
+        600.0, gt=0, description="Longest pause of a question that is asked again and again in vain, seconds."
     )

@@ -21,6 +21,7 @@ from headwater.gateway.documents import Receipt
 from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
 from headwater.gateway.problems import problem
 from processors.answer.fence import not_principals
+from processors.answer.retrieve import FILTERS
 from schemas.queries import AnswerChanged, Query, QuestionStanding
 from topics.answer import ANSWER_CHANGED, QUESTION_STANDING
 
@@ -59,6 +60,9 @@ async def subscribe(
         raise problem(422, "question-refused", "The question can't be used", detail)
     if wrong := not_principals(body.groups):
         raise problem(422, "body-invalid", "No usable principal", f"wanted group:x or user:y, got {wrong[0]!r}")
+    if strange := set(body.filters) - FILTERS:
+        detail = f"wanted filters among {sorted(FILTERS)}, got {sorted(strange)}"
+        raise problem(422, "body-invalid", "No usable filter", detail)
     query = Query(
         query_id="",
         question=body.question,

@@ -155,6 +155,7 @@ async def test_when_the_api_is_described_then_every_route_of_the_platform_is_the
         ({"question": "x" * 5_000, "tenant": "acme"}, 422, "question-refused"),
         ({"question": "Why?", "tenant": "a|b"}, 422, "tenant-invalid"),
         ({"question": "Why?", "tenant": "acme", "groups": ["ops"]}, 422, "body-invalid"),
+        ({"question": "Why?", "tenant": "acme", "filters": {"mood": "good"}}, 422, "body-invalid"),
         ({"question": "Why?", "tenant": "acme", "groups": ["group:ops"]}, 503, "unavailable"),
     ],
 )

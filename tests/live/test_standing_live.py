@@ -20,7 +20,7 @@ from tests.live.erasure_world import world as opened
 from tests.live.gateway_process import RunningGateway
 from tests.live.in_process import working
 from tests.streams.answerer import entrance
-from topics.answer import ANSWER_CHANGED, QUESTION_ANSWERED, QUESTION_STANDING
+from topics.answer import ANSWER_CHANGED, QUERY_ASKED_BULK, QUESTION_ANSWERED, QUESTION_STANDING
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
@@ -89,6 +89,13 @@ def test_when_documents_change_then_subscribers_are_told_what_and_why(world: Wor
         world.publish("boiler.md", "# The Mermaid\n\nMr Roe repaired the boiler of the Mermaid.\n")
         says(world, "boiler", "Roe")
         assert len(told(world, "amber")) == count
+    asked = [reading.key for reading in world.readings(QUERY_ASKED_BULK.name)]
+    with working(Worker(world.settings, select(("ingest", "answer")), Parts(world.settings))):
+        world.publish("boiler.md", "# The Mermaid\n\nMs Lee repaired the boiler of the Mermaid.\n")
+        says(world, "boiler", "Lee")
+    # Whoever takes over asks what changed, and nothing else.
+    assert len(asked) == len(set(asked))
+    assert len(world.readings(QUERY_ASKED_BULK.name)) == len(asked) + 1
 
 
 def test_when_people_subscribe_by_http_kafka_or_command_then_each_hears_of_a_change(world: World) -> None:
