@@ -8,27 +8,32 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.errors import GeneratorUnavailableError
+from processors.answer.ladder import NO_LADDER, Ladder, left_s
 from processors.answer.writing import Draft, Writer
 from processors.contract import Reject
+from processors.ports import Clock
 from schemas.queries import PromptAssembled
 
 __all__ = ["QUOTED", "FallbackWriter"]
 
 QUOTED: Final = "fallback:extractive"
-"""In `degraded`: no model could be asked, so the answer is quoted from the sources."""
+"""In `degraded`: no model could be asked, or there was no time to, so the answer is quoted from the sources."""
 
 
 class FallbackWriter:
     """Writes as `first` does; where that says nothing and can't, as `last` does.
 
-    >>> FallbackWriter(ModelWriter(gateway, 400), ExtractiveWriter(ranker, reader))  # doctest: +SKIP
+    >>> FallbackWriter(ModelWriter(gateway, 400), ExtractiveWriter(ranker, reader), clock)  # doctest: +SKIP
 
-    From the first text on it is `first` alone: two beginnings would make no answer.
+    From the first text on it is `first` alone: two beginnings would make no answer. Where less than `ladder.quotes_s`
+    is left, `first` is not asked at all.
     """
 
-    def __init__(self, first: Writer, last: Writer) -> None:
+    def __init__(self, first: Writer, last: Writer, clock: Clock, ladder: Ladder = NO_LADDER) -> None:
         self._first = first
         self._last = last
+        self._clock = clock
+        self._ladder = ladder
 
     @property
     def model(self) -> str:
@@ -51,7 +56,10 @@ class FallbackWriter:
                 yield self._marked(item, refused.degraded) if isinstance(item, Draft) else item
 
     async def _tried(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
-        """As the first writes it; a draft that is refused where it can't."""
+        """As the first writes it; a draft that is refused where it can't, or has no time to."""
+        if left_s(prompt.query.deadline_at, self._clock) < self._ladder.quotes_s:
+            yield Draft((), 0.0, refused="unavailable")
+            return
         try:
             async with aclosing(self._first.write(prompt)) as items:
                 async for item in items:

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from adapters.errors import GeneratorUnavailableError
 from adapters.model_race import Budget, Call, Note, Opened, Race, RaceRules, Route, TooLateError
 from adapters.tenant_places import TenantPlaces
-from processors.answer.routes import RouteRule
+from processors.answer.ladder import left_s
+from processors.answer.routes import RouteName, RouteRule
 from processors.contract import Reject
 from processors.ports import ANY_OCCASION, OVERLOADED, Breakers, Clock, Occasion, Piece
 
@@ -41,6 +42,7 @@ class ModelRules:
     extra_share: float = 0.2
     idle_s: float = float("inf")
     reserve_s: float = 0.0
+    small_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,14 @@ class ModelGateway:
         left_s = (occasion.deadline_at - self._shared.clock.now()) / 1e6
         return asyncio.get_running_loop().time() + left_s - self._rules.reserve_s
 
-    def _chain(self, occasion: Occasion) -> list[Route]:
-        first = self._rule.first(occasion)
+    def _chain(self, first: RouteName) -> list[Route]:
         return sorted(self._routes, key=lambda route: route.name != first)
 
     async def _open(self, call: Call) -> Opened:
         """The first route that says a word. A request that one server calls wrong may suit the next."""
-        chain, failures = self._chain(call.occasion), list[Exception]()
+        wanted = self._chain(self._rule.first(call.occasion))
+        hurried = left_s(call.occasion.deadline_at, self._shared.clock) < self._rules.small_s
+        chain, failures = self._chain("small") if hurried else wanted, list[Exception]()
         self._budget.earn()
         for position, route in enumerate(chain):
             try:
@@ -113,7 +116,7 @@ class ModelGateway:
                 self._shared.note("fallback", route.name, 1)
                 continue
             way = opened.route.name
-            return opened if way == chain[0].name else replace(opened, degraded=(f"fallback:{way}",))
+            return opened if way == wanted[0].name else replace(opened, degraded=(f"fallback:{way}",))
         # Wrong for good only where nobody may yet take it.
         raise next((error for error in failures if isinstance(error, GeneratorUnavailableError)), failures[-1])
 

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from headwater.client import Answer, AsyncClient, Citation, Client, Delta, Receipt
+from headwater.client import Answer, AsyncClient, Change, Citation, Client, Delta, Receipt, Subscription
 from headwater.errors import (
     AnswerExpiredError,
     ClientError,
@@ -25,6 +25,7 @@ __all__ = [
     "Answer",
     "AnswerExpiredError",
     "AsyncClient",
+    "Change",
     "Citation",
     "Client",
     "ClientError",
@@ -36,5 +37,6 @@ __all__ = [
     "QuestionCancelledError",
     "QuestionRefusedError",
     "Receipt",
+    "Subscription",
     "TenantUnknownError",
 ]

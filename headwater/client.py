@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import mimetypes
+import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any, Final, Protocol
 
 from headwater.errors import ClientError, DocumentRefusedError, QuestionRefusedError
-from headwater.values import Answer, Citation, Delta, Document, Feedback, Question, Rating, Receipt, Version
+from headwater.values import (
+    Answer,
+    Change,
+    Citation,
+    Delta,
+    Document,
+    Feedback,
+    Following,
+    Question,
+    Rating,
+    Receipt,
+    Subscription,
+    Version,
+)
 
-__all__ = ["Answer", "AsyncClient", "Citation", "Client", "Delta", "Receipt", "Version"]
+__all__ = ["Answer", "AsyncClient", "Change", "Citation", "Client", "Delta", "Receipt", "Subscription", "Version"]
 
 TIMEOUT_S: Final = 20.0
 """How long a question may take unless it says otherwise: what a person waits."""
@@ -31,6 +45,12 @@ class Transport(Protocol):
 
     def feedback(self, feedback: Feedback) -> Receipt: ...
 
+    def subscribe(self, subscription: Subscription) -> Receipt: ...
+
+    def unsubscribe(self, tenant: str, question_id: str) -> Receipt: ...
+
+    def changes(self, following: Following) -> Iterator[Change]: ...
+
     def close(self) -> None: ...
 
 
@@ -46,6 +66,12 @@ class AsyncTransport(Protocol):
     async def delete(self, tenant: str, document: str) -> Receipt: ...
 
     async def feedback(self, feedback: Feedback) -> Receipt: ...
+
+    async def subscribe(self, subscription: Subscription) -> Receipt: ...
+
+    async def unsubscribe(self, tenant: str, question_id: str) -> Receipt: ...
+
+    def changes(self, following: Following) -> AsyncIterator[Change]: ...
 
     async def close(self) -> None: ...
 
@@ -72,6 +98,17 @@ class _Defaults:
     def feedback(self, answer: Answer | str, rating: Rating, tenant: str | None, words: Mapping[str, str]) -> Feedback:
         answer_id = answer if isinstance(answer, str) else answer.answer_id
         return Feedback(tenant=self._tenant(tenant), answer_id=answer_id, rating=rating, **words)
+
+    def subscription(self, question: str, tenant: str | None, options: Mapping[str, Any]) -> Subscription:
+        if not question.strip():
+            raise QuestionRefusedError("wanted a question, got an empty one; ask something")
+        given = {"question_id": str(uuid.uuid4()), **options}
+        return Subscription(question=question, tenant=self._tenant(tenant), **given)
+
+    def following(self, standing: Subscription | str, tenant: str | None, options: Mapping[str, float]) -> Following:
+        if isinstance(standing, Subscription):
+            return Following(standing.tenant, standing.question_id, **options)
+        return Following(self._tenant(tenant), standing, **options)
 
     def _tenant(self, tenant: str | None) -> str:
         return self.require(tenant or self.tenant)
@@ -140,6 +177,29 @@ class Client:
         """Say whether an answer was good. Options: `comment`, `correction`."""
         return self._transport.feedback(self._defaults.feedback(answer, rating, tenant, words))
 
+    def subscribe(self, question: str, tenant: str | None = None, **options: Any) -> Subscription:
+        """Have a question asked again whenever documents change its answer; `changes` tells, its first answer too.
+
+        Options: `question_id` (its name within the tenant; one that is there changes), `user`, `groups`, `filters`,
+        `max_passages`. It stands until `unsubscribe`.
+        """
+        standing = self._defaults.subscription(question, tenant, options)
+        self._transport.subscribe(standing)
+        return standing
+
+    def unsubscribe(self, standing: Subscription | str, tenant: str | None = None) -> Receipt:
+        """Tell nothing more of a question; by its subscription or its name."""
+        ended = self._defaults.following(standing, tenant, {})
+        return self._transport.unsubscribe(ended.tenant, ended.question_id)
+
+    def changes(self, standing: Subscription | str, tenant: str | None = None, **options: float) -> Iterator[Change]:
+        """What is told of a standing question: of the last `since_s` seconds (60), then as it comes.
+
+        It goes on until it is closed, or for `for_s` seconds. A change may come twice after a broken connection:
+        `event_id` tells.
+        """
+        return self._transport.changes(self._defaults.following(standing, tenant, options))
+
     def close(self) -> None:
         """Let the connections go."""
         self._transport.close()
@@ -187,6 +247,23 @@ class AsyncClient:
     async def feedback(self, answer: Answer | str, rating: Rating, tenant: str | None = None, **words: str) -> Receipt:
         """Say whether an answer was good."""
         return await self._transport.feedback(self._defaults.feedback(answer, rating, tenant, words))
+
+    async def subscribe(self, question: str, tenant: str | None = None, **options: Any) -> Subscription:
+        """Have a question asked again whenever documents change its answer."""
+        standing = self._defaults.subscription(question, tenant, options)
+        await self._transport.subscribe(standing)
+        return standing
+
+    async def unsubscribe(self, standing: Subscription | str, tenant: str | None = None) -> Receipt:
+        """Tell nothing more of a question."""
+        ended = self._defaults.following(standing, tenant, {})
+        return await self._transport.unsubscribe(ended.tenant, ended.question_id)
+
+    def changes(
+        self, standing: Subscription | str, tenant: str | None = None, **options: float
+    ) -> AsyncIterator[Change]:
+        """What is told of a standing question, as it comes."""
+        return self._transport.changes(self._defaults.following(standing, tenant, options))
 
     async def close(self) -> None:
         """Let the connections go."""

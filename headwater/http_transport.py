@@ -25,7 +25,20 @@ from headwater.errors import (
     QuestionRefusedError,
     TenantUnknownError,
 )
-from headwater.values import Answer, Delta, Document, Feedback, Question, Receipt, answer_of, receipt_of
+from headwater.values import (
+    Answer,
+    Change,
+    Delta,
+    Document,
+    Feedback,
+    Following,
+    Question,
+    Receipt,
+    Subscription,
+    answer_of,
+    change_of,
+    receipt_of,
+)
 
 __all__ = ["AsyncHttpTransport", "HttpTransport"]
 
@@ -111,6 +124,28 @@ def _feedback(given: Feedback) -> _Call:
     return _Call("POST", "/v1/feedback", fields)
 
 
+def _subscribe(standing: Subscription) -> _Call:
+    fields = {
+        "question": standing.question,
+        "tenant": standing.tenant,
+        "user": standing.user,
+        "groups": list(standing.groups),
+        "filters": dict(standing.filters),
+        "max_passages": standing.max_passages,
+    }
+    return _Call("PUT", f"/v1/standing/{quote(standing.question_id, safe='')}", fields)
+
+
+def _unsubscribe(tenant: str, question_id: str) -> _Call:
+    return _Call("DELETE", f"/v1/standing/{quote(question_id, safe='')}", headers={"X-Tenant": tenant})
+
+
+def _changes(following: Following) -> _Call:
+    path = f"/v1/standing/{quote(following.question_id, safe='')}/changes"
+    told = f"{path}?since_s={following.since_s:g}&for_s={following.for_s:g}"
+    return _Call("GET", told, headers={"X-Tenant": following.tenant, "Accept": _SSE})
+
+
 def _understood(response: httpx.Response) -> dict[str, Any]:
     """The JSON of a response, or its problem as an error."""
     fields = _json(response.text, response.request.url)
@@ -143,14 +178,14 @@ def _problem(fields: Mapping[str, Any], status: int, headers: Mapping[str, str])
 
 
 class _Events:
-    """Server-sent events, line by line, into deltas and the answer."""
+    """Server-sent events, line by line, into deltas and the answer, or into changes."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._name = ""
         self._data: list[str] = []
 
-    def line(self, text: str) -> Delta | Answer | None:
+    def line(self, text: str) -> Delta | Answer | Change | None:
         """What a line completes; comments and events that only announce complete nothing."""
         if text.startswith("event:"):
             self._name = text[6:].strip()
@@ -162,14 +197,16 @@ class _Events:
             return self._event(name, data)
         return None
 
-    def _event(self, name: str, data: str) -> Delta | Answer | None:
-        if name not in ("token", "done", "error"):
+    def _event(self, name: str, data: str) -> Delta | Answer | Change | None:
+        if name not in ("token", "done", "error", "changed"):
             return None
         fields = _json(data, self._url)
         if name == "token":
             return Delta(index=int(fields["index"]), text=str(fields["text"]))
         if name == "done":
             return answer_of(fields)
+        if name == "changed":
+            return change_of(fields)
         raise _problem(fields, int(fields.get("status", 500)), {})
 
 
@@ -201,7 +238,7 @@ class HttpTransport:
         with closing(self._lines(_ask(question, _SSE))) as lines:
             for line in lines:
                 piece = events.line(line)
-                if piece is not None:
+                if isinstance(piece, Delta | Answer):
                     yield piece
                 if isinstance(piece, Answer):
                     return
@@ -215,6 +252,21 @@ class HttpTransport:
 
     def feedback(self, feedback: Feedback) -> Receipt:
         return receipt_of(self._send(_feedback(feedback)))
+
+    def subscribe(self, subscription: Subscription) -> Receipt:
+        return receipt_of(self._send(_subscribe(subscription)))
+
+    def unsubscribe(self, tenant: str, question_id: str) -> Receipt:
+        return receipt_of(self._send(_unsubscribe(tenant, question_id)))
+
+    def changes(self, following: Following) -> Iterator[Change]:
+        events = _Events(self._url)
+        with closing(self._lines(_changes(following))) as lines:
+            for line in lines:
+                if isinstance(change := events.line(line), Change):
+                    yield change
+        if not following.for_s:
+            raise _cut_off()
 
     def close(self) -> None:
         self._http.close()
@@ -251,7 +303,7 @@ class AsyncHttpTransport:
         async with aclosing(self._lines(_ask(question, _SSE))) as lines:
             async for line in lines:
                 piece = events.line(line)
-                if piece is not None:
+                if isinstance(piece, Delta | Answer):
                     yield piece
                 if isinstance(piece, Answer):
                     return
@@ -265,6 +317,21 @@ class AsyncHttpTransport:
 
     async def feedback(self, feedback: Feedback) -> Receipt:
         return receipt_of(await self._send(_feedback(feedback)))
+
+    async def subscribe(self, subscription: Subscription) -> Receipt:
+        return receipt_of(await self._send(_subscribe(subscription)))
+
+    async def unsubscribe(self, tenant: str, question_id: str) -> Receipt:
+        return receipt_of(await self._send(_unsubscribe(tenant, question_id)))
+
+    async def changes(self, following: Following) -> AsyncIterator[Change]:
+        events = _Events(self._url)
+        async with aclosing(self._lines(_changes(following))) as lines:
+            async for line in lines:
+                if isinstance(change := events.line(line), Change):
+                    yield change
+        if not following.for_s:
+            raise _cut_off()
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -23,9 +23,20 @@ from headwater.errors import (
     MissingPackageError,
     ProtocolError,
 )
+from headwater.kafka_changes import changes_of
 from headwater.kafka_replies import Replies, client_settings, partitions_of
 from headwater.registry_schemas import RegistrySchemas
-from headwater.values import Answer, Delta, Document, Feedback, Question, Receipt
+from headwater.values import (
+    Answer,
+    Change,
+    Delta,
+    Document,
+    Feedback,
+    Following,
+    Question,
+    Receipt,
+    Subscription,
+)
 
 try:
     from confluent_kafka import KafkaException, Message, Producer, murmur2
@@ -41,6 +52,7 @@ BULK_QUESTIONS: Final = "rag.query.asked.bulk.v1"
 CANCELLATIONS: Final = "rag.query.cancelled.v1"
 DOCUMENTS: Final = "rag.document.changed.v1"
 FEEDBACK: Final = "rag.feedback.given.v1"
+STANDING: Final = "rag.question.standing.v1"
 
 SEND_S: Final = 10.0
 INLINE_BYTES: Final = 256_000
@@ -135,6 +147,23 @@ class KafkaTransport:
         }
         return self._send(FEEDBACK, "FeedbackGiven", feedback.answer_id, event)
 
+    def subscribe(self, subscription: Subscription) -> Receipt:
+        query = {
+            "query_id": "",
+            "question": subscription.question,
+            "user": subscription.user,
+            "groups": list(subscription.groups),
+            "filters": dict(subscription.filters),
+            "max_passages": subscription.max_passages,
+        }
+        return self._stand(subscription.tenant, subscription.question_id, query, active=True)
+
+    def unsubscribe(self, tenant: str, question_id: str) -> Receipt:
+        return self._stand(tenant, question_id, {"query_id": "", "question": ""}, active=False)
+
+    def changes(self, following: Following, left: threading.Event | None = None) -> Iterator[Change]:
+        return changes_of(self._bootstrap, self._schemas, following, left or threading.Event())
+
     def close(self) -> None:
         if self._replies is not None:
             self._replies.close()
@@ -159,6 +188,16 @@ class KafkaTransport:
         topic = BULK_QUESTIONS if question.lane == "bulk" else QUESTIONS
         headers.append(("lane", question.lane.encode()))
         self._send(topic, "QueryAsked", question.session or query_id, event, headers)
+
+    def _stand(self, tenant: str, question_id: str, query: Mapping[str, Any], active: bool) -> Receipt:
+        event = {
+            "tenant": tenant,
+            "event_id": _new_id(),
+            "question_id": question_id,
+            "query": query,
+            "active": active,
+        }
+        return self._send(STANDING, "QuestionStanding", f"{tenant}|{question_id}", event)
 
     def _cancel(self, question: Question, query_id: str) -> None:
         """Best effort: where it can't be said, the platform works on until the deadline."""

@@ -7,10 +7,20 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from headwater.errors import ProtocolError
-from headwater.values import Answer, Delta, Document, Feedback, Question, Receipt
+from headwater.values import (
+    Answer,
+    Change,
+    Delta,
+    Document,
+    Feedback,
+    Following,
+    Question,
+    Receipt,
+    Subscription,
+)
 
 __all__ = ["ThreadedTransport"]
 
@@ -26,6 +36,9 @@ class _Threads(Protocol):
     def publish(self, document: Document) -> Receipt: ...
     def delete(self, tenant: str, document: str) -> Receipt: ...
     def feedback(self, feedback: Feedback) -> Receipt: ...
+    def subscribe(self, subscription: Subscription) -> Receipt: ...
+    def unsubscribe(self, tenant: str, question_id: str) -> Receipt: ...
+    def changes(self, following: Following, left: threading.Event) -> Iterator[Change]: ...
     def close(self) -> None: ...
 
 
@@ -43,15 +56,21 @@ class ThreadedTransport:
                     return piece
         raise ProtocolError("wanted an answer, the replies ended before it")
 
-    async def ask_stream(self, question: Question) -> AsyncGenerator[Delta | Answer, None]:
+    def ask_stream(self, question: Question) -> AsyncGenerator[Delta | Answer, None]:
+        # It ends by itself once it is told that its reader left, and cancels the question then.
+        return self._handed_over(lambda left: self._transport.ask_stream(question, left))
+
+    def changes(self, following: Following) -> AsyncGenerator[Change, None]:
+        return self._handed_over(lambda left: self._transport.changes(following, left))
+
+    async def _handed_over(self, begin: Callable[[threading.Event], Iterator[T]]) -> AsyncGenerator[T, None]:
         loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[object] = asyncio.Queue()
+        pieces: asyncio.Queue[Any] = asyncio.Queue()
         left = threading.Event()
 
         def pump() -> None:
             try:
-                # It ends by itself once `left` is set, and cancels the question then.
-                for piece in self._transport.ask_stream(question, left):
+                for piece in begin(left):
                     loop.call_soon_threadsafe(pieces.put_nowait, piece)
                 loop.call_soon_threadsafe(pieces.put_nowait, _END)
             except Exception as error:
@@ -63,7 +82,6 @@ class ThreadedTransport:
             while (piece := await pieces.get()) is not _END:
                 if isinstance(piece, Exception):
                     raise piece
-                assert isinstance(piece, Delta | Answer)
                 yield piece
         finally:
             left.set()
@@ -76,6 +94,12 @@ class ThreadedTransport:
 
     async def feedback(self, feedback: Feedback) -> Receipt:
         return await self._run(lambda: self._transport.feedback(feedback))
+
+    async def subscribe(self, subscription: Subscription) -> Receipt:
+        return await self._run(lambda: self._transport.subscribe(subscription))
+
+    async def unsubscribe(self, tenant: str, question_id: str) -> Receipt:
+        return await self._run(lambda: self._transport.unsubscribe(tenant, question_id))
 
     async def close(self) -> None:
         await self._run(self._transport.close)

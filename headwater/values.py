@@ -7,7 +7,22 @@ from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from typing import Any, Literal
 
-__all__ = ["Answer", "Citation", "Delta", "Document", "Feedback", "Lane", "Question", "Rating", "Receipt", "Version"]
+__all__ = [
+    "Answer",
+    "Cause",
+    "Change",
+    "Citation",
+    "Delta",
+    "Document",
+    "Feedback",
+    "Following",
+    "Lane",
+    "Question",
+    "Rating",
+    "Receipt",
+    "Subscription",
+    "Version",
+]
 
 Rating = Literal["up", "down"]
 Lane = Literal["interactive", "bulk"]
@@ -136,12 +151,71 @@ class Feedback:
     correction: str = ""
 
 
+@dataclass(frozen=True)
+class Subscription:
+    """A question that stands: `question_id` names it within its tenant."""
+
+    question_id: str
+    question: str
+    tenant: str
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    filters: Mapping[str, str] = field(default_factory=dict)
+    max_passages: int = 6
+
+
+@dataclass(frozen=True)
+class Following:
+    """Whose changes are to be followed: those of the last `since_s` seconds, then what comes, for `for_s` (0: on and
+    on)."""
+
+    tenant: str
+    question_id: str
+    since_s: float = 60.0
+    for_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A document because of which an answer changed: `edited`, `gone` or `found`, and its version."""
+
+    reason: str
+    document: str
+    version: Version
+
+
+@dataclass(frozen=True)
+class Change:
+    """A standing question's answer changed: `reason` and `document` are those of the first of the `causes`.
+
+    `withheld` says why there is no answer now; `before` is empty where a document it was drawn from is gone.
+    """
+
+    event_id: str
+    question_id: str
+    question: str
+    before: str
+    after: str
+    reason: str
+    document: str
+    version: Version
+    causes: tuple[Cause, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    withheld: str = ""
+    answer_id: str = ""
+    answer_id_before: str = ""
+
+
+def change_of(fields: Mapping[str, Any]) -> Change:
+    """The change in a gateway's JSON or a decoded record."""
+    causes = tuple(Cause(**{**_known(Cause, one), "version": _version(one)}) for one in fields.get("causes", ()))
+    given = {"causes": causes, "citations": _citations(fields), "version": _version(fields)}
+    return Change(**{**_known(Change, fields), **given})
+
+
 def answer_of(fields: Mapping[str, Any]) -> Answer:
     """The answer in a gateway's JSON or a decoded record; fields that a newer release added are left out."""
-    citations = tuple(
-        Citation(**{**_known(Citation, given), "version": Version(**_known(Version, given["version"]))})
-        for given in fields.get("citations", ())
-    )
+    citations = _citations(fields)
     degraded = tuple(fields.get("degraded", ()))
     span = Span(**_known(Span, fields["span"])) if fields.get("span") else None
     return Answer(**{**_known(Answer, fields), "citations": citations, "degraded": degraded, "span": span})
@@ -150,6 +224,15 @@ def answer_of(fields: Mapping[str, Any]) -> Answer:
 def receipt_of(fields: Mapping[str, Any]) -> Receipt:
     """The receipt in a gateway's JSON."""
     return Receipt(**_known(Receipt, fields))
+
+
+def _citations(fields: Mapping[str, Any]) -> tuple[Citation, ...]:
+    given = fields.get("citations", ())
+    return tuple(Citation(**{**_known(Citation, one), "version": _version(one)}) for one in given)
+
+
+def _version(fields: Mapping[str, Any]) -> Version:
+    return Version(**_known(Version, fields["version"]))
 
 
 def _known(kind: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from schemas.envelope import Event, Micros, Value, Version
 
 Lane = Literal["interactive", "bulk", "UNKNOWN"]
 QueryKind = Literal["retrieval", "direct", "tool", "out_of_scope", "UNKNOWN"]
+ChangeReason = Literal["first", "edited", "gone", "found", "other", "UNKNOWN"]
 WithheldReason = Literal[
     "not_in_documents",
     "invalid_question",
@@ -39,11 +40,23 @@ class CacheTicket(Value, frozen=True, kw_only=True):
     ranked: str = ""
 
 
+class StandingRound(Value, frozen=True, kw_only=True):
+    """Which standing question a query asks anew: for the how-manieth time, as which event subscribed to it.
+
+    `variants` are what was searched for, empty before the search is planned.
+    """
+
+    question_id: str
+    round: int
+    subscription: str = ""
+    variants: tuple[str, ...] = ()
+
+
 class Query(Value, frozen=True, kw_only=True):
     """Who asks what, until when. It rides on every event of the answer journey, since steps keep no state.
 
     `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`). `ticket` is
-    the platform's own: what an application puts there is dropped.
+    the platform's own: what an application puts there is dropped. `standing` is set where the platform asks by itself.
     """
 
     query_id: str
@@ -56,6 +69,7 @@ class Query(Value, frozen=True, kw_only=True):
     filters: dict[str, str] = {}
     max_passages: int = 6
     ticket: CacheTicket | None = None
+    standing: StandingRound | None = None
 
 
 class Usage(Value, frozen=True, kw_only=True):
@@ -249,18 +263,78 @@ class AnswerWithheld(Event, frozen=True, kw_only=True):
 
 
 class QuestionStanding(Event, frozen=True, kw_only=True):
-    """A question to be asked again when what its answer rests on changes."""
+    """A question to be asked again when what its answer rests on changes.
+
+    `query` says what is asked and as whom; its id, deadline and session are not used. The newest event of a question
+    counts; with `active` False nothing is told of it any more.
+    """
 
     question_id: str
     query: Query
     active: bool = True
 
 
+class ReadPassage(Value, frozen=True, kw_only=True):
+    """An object that was read for an answer, of which version of its document."""
+
+    document: str
+    version: Version
+    object_id: str
+
+
+class StandingAnswer(Value, frozen=True, kw_only=True):
+    """What a standing question was answered, and from what. `withheld` says why there is no answer, else is empty."""
+
+    answer_id: str
+    text: str
+    withheld: str = ""
+    citations: tuple[Citation, ...] = ()
+    read: tuple[ReadPassage, ...] = ()
+
+
+class AnswerRenewed(Event, frozen=True, kw_only=True):
+    """A standing question was asked again and answered. `query.ticket` is what the answer stands on."""
+
+    question_id: str
+    query: Query
+    answer: StandingAnswer
+
+
+class QuestionAnswered(Event, frozen=True, kw_only=True):
+    """The last answer to a standing question, to compare the next one with, and to see whether it still holds."""
+
+    question_id: str
+    query: Query
+    answer: StandingAnswer
+
+
+class Cause(Value, frozen=True, kw_only=True):
+    """A document because of which an answer changed, and the version that is read now; of one that is gone, the last
+    that was read."""
+
+    reason: ChangeReason
+    document: str
+    version: Version
+
+
 class AnswerChanged(Event, frozen=True, kw_only=True):
-    """A standing question's answer changed, and because of which document."""
+    """A standing question's answer changed, and because of which document.
+
+    `reason` is `first` where there was none before; `edited`: what it was drawn from has another version; `gone`: it
+    can't be read any more by who asks, however that came; `found`: another document says it now; `other`: none of
+    these, as another index generation. `document` and `version` are those of the first of the `causes`. `before` is
+    left empty where a document it was drawn from is gone; `withheld` says why there is no answer now.
+    """
 
     question_id: str
     before: str
     after: str
     document: str
     version: Version
+    question: str = ""
+    reason: ChangeReason = "UNKNOWN"
+    causes: tuple[Cause, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    withheld: str = ""
+    answer_id: str = ""
+    answer_id_before: str = ""

@@ -13,11 +13,14 @@ from processors.answer.generate import generate
 from processors.answer.rerank import rerank
 from processors.answer.retrieve import retrieve
 from processors.answer.rewrite import rewrite
+from processors.answer.tell import remember, tell
 from streams.hop import Hop, Journey
 from topics.answer import (
+    ANSWER_CHANGED,
     ANSWER_DELTA,
     ANSWER_DRAFTED,
     ANSWER_GIVEN,
+    ANSWER_RENEWED,
     PASSAGES_FOUND,
     PASSAGES_RANKED,
     PROMPT_ASSEMBLED,
@@ -25,6 +28,7 @@ from topics.answer import (
     QUERY_ASKED,
     QUERY_ASKED_BULK,
     QUERY_PLANNED,
+    QUESTION_ANSWERED,
 )
 
 # Whoever asks gets an answer: also when time is up or nobody waits any more, also when it became a dead letter.
@@ -47,7 +51,15 @@ ANSWER: Final = Journey(
         # text as it comes, then the draft
         _Hop((PROMPT_ASSEMBLED,), generate, (ANSWER_DELTA, ANSWER_DRAFTED, ANSWER_GIVEN)),
         # each sentence against its sources; what stands is kept
-        _Hop((ANSWER_DRAFTED,), check, (ANSWER_GIVEN,)),
+        _Hop((ANSWER_DRAFTED,), check, (ANSWER_GIVEN, ANSWER_RENEWED)),
+        # of a standing question: whether that is another answer than the last one, and because of what
+        Hop(
+            (ANSWER_RENEWED,),
+            tell,
+            (QUESTION_ANSWERED, ANSWER_CHANGED),
+            committed=remember,
+            waits_for=("questions", "answered", "serving"),
+        ),
     ],
     # A question crosses one consumer instead of seven; every topic between them is written all the same.
     fused=[("admit", "rewrite", "retrieve", "rerank", "assemble", "generate", "check")],

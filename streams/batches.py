@@ -111,6 +111,10 @@ class BatchHop:
         reach = Reach(plan.group, plan.pipeline.reads[0].name, plan.pipeline.outputs)
         return TransactionalProducer(kafka, f"{plan.group}-{self._settings.worker.slot}", reach, self._clock)
 
+    def places(self) -> frozenset[Partition]:
+        """The partitions that are its own now: none before it runs."""
+        return frozenset(self._intake.ledger.places()) if self.ready.is_set() else frozenset()
+
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Raises what only a restart can heal."""
         self._producer.open(lambda: _interruptible(stop))

@@ -18,9 +18,11 @@ from topics.answer import (
     ANSWER_DELTA,
     ANSWER_DRAFTED,
     ANSWER_GIVEN,
+    ANSWER_RENEWED,
     PASSAGES_FOUND,
     PASSAGES_RANKED,
     PROMPT_ASSEMBLED,
+    QUESTION_ANSWERED,
 )
 from topics.ingest import (
     ACCESS_CHANGED,
@@ -54,6 +56,8 @@ QUOTING: Final[tuple[AnyTopic, ...]] = (
     ANSWER_DELTA,
     ANSWER_DRAFTED,
     ANSWER_GIVEN,
+    ANSWER_RENEWED,
+    QUESTION_ANSWERED,
     ANSWER_CHANGED,
 )
 """Topics that hold passages which a question was answered with."""

@@ -90,6 +90,9 @@ class GenerationParts(Parts):
     def port(self, name: str) -> Any:
         return super().port(name) if name in self._own else self._root.port(name)
 
+    def has(self, name: str) -> bool:
+        return super().has(name) if name in self._own else self._root.has(name)
+
     def _registered_at(self) -> Micros:
         return self._registered.occurred_at
 

@@ -42,6 +42,15 @@ class Models(Section):
     reserve_ms: int = Field(
         0, ge=0, description="Time of a question that the model must leave for what comes after it, milliseconds."
     )
+    fewer_s: float = Field(
+        0.0, ge=0, description="With less time left, only the better half of the passages is read, seconds; 0: never."
+    )
+    small_s: float = Field(
+        0.0, ge=0, description="With less time left, the small model is asked first, seconds; 0: never."
+    )
+    quotes_s: float = Field(
+        0.0, ge=0, description="With less time left, sources are quoted (`fallback: extractive`), seconds; 0: never."
+    )
     hedge_ms: int = Field(0, ge=0, description="A first word later than this is asked of a second server too; 0: not.")
     breaker: Literal["off", "memory", "redis"] = Field(
         "off", description="Leaves servers alone that fail: as each worker sees it, or all at `heads.url` together."

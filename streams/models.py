@@ -11,13 +11,14 @@ from adapters.model_gateway import ModelGateway, ModelRules, Shared
 from adapters.model_race import RaceRules, Route
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.tenant_places import TenantPlaces
+from processors.answer.ladder import Ladder
 from processors.answer.routes import RouteName, RouteRule
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ports import Breakers, Clock
 from streams import model_metrics
 from streams.settings import Settings
 
-__all__ = ["writer_of"]
+__all__ = ["ladder_of", "writer_of"]
 
 _NEVER: Final = float("inf")
 # More failures than a process lives to see: a breaker that is off stays closed.
@@ -29,7 +30,15 @@ def writer_of(settings: Settings, quoting: ExtractiveWriter, clock: Clock) -> Wr
     if not settings.generate.url:
         return quoting
     writer = ModelWriter(_gateway(settings, clock), settings.generate.max_tokens)
-    return FallbackWriter(writer, quoting) if settings.models.fallback == "extractive" else writer
+    if settings.models.fallback != "extractive":
+        return writer
+    return FallbackWriter(writer, quoting, clock, ladder_of(settings))
+
+
+def ladder_of(settings: Settings) -> Ladder:
+    """With how much less a question is answered that has little time left."""
+    models = settings.models
+    return Ladder(models.fewer_s, models.small_s, models.quotes_s)
 
 
 def _gateway(settings: Settings, clock: Clock) -> ModelGateway:
@@ -71,6 +80,7 @@ def _rules(settings: Settings) -> ModelRules:
         extra_share=models.extra_share,
         idle_s=models.silence_s or _NEVER,
         reserve_s=models.reserve_ms / 1_000,
+        small_s=models.small_s,
     )
 
 

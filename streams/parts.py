@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import metadata
 from typing import Any
 
@@ -28,6 +28,7 @@ from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
 from processors.answer.kept import AnswerCache
+from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
 from processors.answer.reader import RuleReader, SpanReader
 from processors.answer.writing import ExtractiveWriter, Writer
@@ -54,12 +55,14 @@ from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
-from streams.models import writer_of
+from streams.models import ladder_of, writer_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
 from streams.settings import Settings, child_environment
-from topics.answer import QUERY_CANCELLED
+from streams.standing import StandingWatch
+from streams.standing_views import AnsweredView, StandingView
+from topics.answer import QUERY_CANCELLED, QUESTION_ANSWERED, QUESTION_STANDING
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
 
 
@@ -151,22 +154,33 @@ class Parts:
         return list(newest.values())
 
     def _follow(self, name: str) -> Follower:
-        kafka, clock = self.settings.kafka, self.port("clock")
+        where = (self.codec, self.settings.kafka, self.port("clock"))
         if name == "heads":
-            follower = HeadsFollower(self.port("heads"), self.codec, kafka, clock)
-            if self.settings.cache.kind != "none":
-                follower.folded = partial(forget_swapped, self.port("answers"))
+            follower = HeadsFollower(self.port("heads"), *where)
+            follower.folded = self._swapped
             return follower
+        if name in ("questions", "answered"):
+            view = self.port(name)
+            told = Follower(QUESTION_STANDING if name == "questions" else QUESTION_ANSWERED, view.fold, *where)
+            told.dropped = view.drop
+            return told
         if name == "cancellations":
             fold = self.port("cancellations").fold
-            return Follower(QUERY_CANCELLED, fold, self.codec, kafka, clock, LONGEST_S)
+            return Follower(QUERY_CANCELLED, fold, *where, LONGEST_S)
         if name == "serving":
-            return Follower(INDEX_GENERATION, self.port("serving").fold, self.codec, kafka, clock)
+            return Follower(INDEX_GENERATION, self.port("serving").fold, *where)
         if name == "duplicates":
-            return Follower(DOCUMENT_HEAD, self._fold_duplicate(), self.codec, kafka, clock)
-        vectors = Follower(EMBEDDING_COMPUTED, self._fold_vector(), self.codec, kafka, clock)
+            return Follower(DOCUMENT_HEAD, self._fold_duplicate(), *where)
+        vectors = Follower(EMBEDDING_COMPUTED, self._fold_vector(), *where)
         vectors.dropped, vectors.known = self._drop_vector, self._knows_vector
         return vectors
+
+    def _swapped(self, heads: list[DocumentHead]) -> None:
+        """What rests on these documents has to hear of it, once the view has their heads."""
+        if self.settings.cache.kind != "none":
+            forget_swapped(self.port("answers"), heads)
+        if self.has("standing"):
+            self.port("standing").changed(heads)
 
     def _fold_duplicate(self) -> Callable[[Event], None]:
         duplicates, generation = self.port("duplicates"), self.port("generation")
@@ -332,6 +346,17 @@ class Parts:
     def _answers(self) -> Answers:
         return answers_of(self)
 
+    def _questions(self) -> StandingView:
+        return StandingView(self.settings.standing.per_tenant)
+
+    def _answered(self) -> AnsweredView:
+        return AnsweredView()
+
+    def _standing(self) -> StandingWatch:
+        views = (self.port("questions"), self.port("answered"))
+        serving, retrieval, clock = self.port("serving"), self.port("retrieval"), self.port("clock")
+        return StandingWatch(views, serving, retrieval, clock, self.settings.standing)
+
     def _prompts(self) -> FilePrompts:
         return FilePrompts()
 
@@ -369,6 +394,9 @@ class Parts:
         reader = MiniLmReader()
         reader.warm()
         return reader
+
+    def _ladder(self) -> Ladder:
+        return ladder_of(self.settings)
 
     def _writer(self) -> Writer:
         quoting = ExtractiveWriter(self.port("ranker"), self.port("span_reader"))

@@ -142,6 +142,10 @@ class Publisher:
         self._codec.register(topic.subject, topic.events)
         self._router.count(topic.name)
 
+    def partitions(self, topic: AnyTopic) -> int:
+        """How many partitions a topic has. Raises TopicMissingError, ClusterUnavailableError."""
+        return self._router.count(topic.name)
+
     def wait(self, sent: Future[Published]) -> Published:
         """The end of a `send`, waited for with a deadline."""
         try:

@@ -28,6 +28,7 @@ from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
 from streams.section import Section, secret
+from streams.standing_settings import StandingQuestions
 
 
 class SettingsError(StreamsError):
@@ -331,6 +332,7 @@ class Settings(BaseSettings):
     generate: Generate = Generate()
     models: Models = Models()
     cache: AnswerCaching = AnswerCaching()
+    standing: StandingQuestions = StandingQuestions()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()

@@ -33,6 +33,7 @@ from streams.retries import ErrorPolicy
 from streams.selection import Selected
 from streams.settings import Settings
 from streams.sources import with_sources
+from streams.standing_keeper import TELLING, StandingKeeper
 
 _LOG = structlog.get_logger(__name__)
 
@@ -120,7 +121,8 @@ class Worker:
             runners.append(GenerationKeeper(generations, Builds(self._runner, self._only)))
         elif "serving" in views:
             runners.append(GenerationKeeper(generations, None))
-        return runners
+        telling = [one for one in runners if isinstance(one, BatchHop) and one.name == TELLING]
+        return [*runners, *(StandingKeeper(one, self._parts) for one in telling)]
 
     def _runner(self, selected: Selected, parts: Parts) -> BatchHop | KeyedHop:
         settings = self.settings

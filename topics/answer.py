@@ -10,6 +10,7 @@ from schemas.queries import (
     AnswerDelta,
     AnswerDrafted,
     AnswerGiven,
+    AnswerRenewed,
     AnswerWithheld,
     PassagesFound,
     PassagesRanked,
@@ -18,6 +19,7 @@ from schemas.queries import (
     QueryAsked,
     QueryCancelled,
     QueryPlanned,
+    QuestionAnswered,
     QuestionStanding,
 )
 from topics.topic import Topic
@@ -41,7 +43,8 @@ def by_answer(event: Any) -> str:
 
 
 def by_question(event: Any) -> str:
-    return str(event.question_id)
+    """Names of questions are the applications' own, so two tenants may have chosen the same."""
+    return f"{event.tenant}|{event.question_id}"
 
 
 # At-least-once throughout with deterministic ids: a transaction would cost more than a question may take.
@@ -90,9 +93,15 @@ ANSWER_GIVEN: Final = Topic[AnswerGiven | AnswerWithheld](
 QUESTION_STANDING: Final = Topic[QuestionStanding](
     "rag.question.standing.v1", (QuestionStanding,), by_question, cleanup="compact", transactional=False
 )
-ANSWER_CHANGED: Final = Topic[AnswerChanged](
-    "rag.answer.changed.v1", (AnswerChanged,), by_question, retention=YEAR, transactional=False
+# The same answer as on the topic of all answers, with what it stands on, in the order of its question.
+ANSWER_RENEWED: Final = Topic[AnswerRenewed](
+    "rag.answer.renewed.v1", (AnswerRenewed,), by_question, retention=WEEK, transactional=False
 )
+# In one transaction: what was told of a question, and with what the next answer to it is compared.
+QUESTION_ANSWERED: Final = Topic[QuestionAnswered](
+    "rag.question.answered.v1", (QuestionAnswered,), by_question, cleanup="compact"
+)
+ANSWER_CHANGED: Final = Topic[AnswerChanged]("rag.answer.changed.v1", (AnswerChanged,), by_question, retention=YEAR)
 
 ANSWER_TOPICS: Final = (
     QUERY_ASKED,
@@ -107,5 +116,7 @@ ANSWER_TOPICS: Final = (
     ANSWER_DRAFTED,
     ANSWER_GIVEN,
     QUESTION_STANDING,
+    ANSWER_RENEWED,
+    QUESTION_ANSWERED,
     ANSWER_CHANGED,
 )

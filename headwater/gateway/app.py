@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from adapters.folder_claims import FolderClaims
 from adapters.host import SystemClock, SystemIds
 from adapters.schema_registry import ConfluentSchemaIds
-from headwater.gateway import ask, documents, feedback, health, hooks
+from headwater.gateway import ask, documents, feedback, health, hooks, standing
+from headwater.gateway.changes import KEPT_S, Changes
 from headwater.gateway.door import Door
 from headwater.gateway.problems import add_handlers
 from headwater.gateway.repeats import REMEMBERED_S, Repeats
@@ -25,6 +26,7 @@ from streams.follow import Follower
 from streams.pacing import Pace
 from streams.publishing import Entrance, Publisher
 from streams.settings import Settings
+from topics.answer import ANSWER_CHANGED
 from topics.ingest import REQUEST_ACCEPTED
 
 __all__ = ["create_app", "open_door", "serve"]
@@ -44,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     >>> from streams.settings import load
     >>> sorted(create_app(load()).openapi()["paths"])[2:]
     ['/v1/documents', '/v1/documents/{tenant}/{document}', '/v1/documents/{tenant}/{document}/access', \
-'/v1/feedback', '/v1/hooks/{name}']
+'/v1/feedback', '/v1/hooks/{name}', '/v1/standing/{question_id}', '/v1/standing/{question_id}/changes']
     """
 
     @asynccontextmanager
@@ -57,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.door = None
 
     app = FastAPI(title="Headwater", version=metadata.version("headwater"), lifespan=opened, redoc_url=None)
-    for part in (ask, documents, feedback, health, hooks):
+    for part in (ask, documents, feedback, health, hooks, standing):
         app.include_router(part.router)
     add_handlers(app)
     # A document of the largest size, in base64 and with its other fields.
@@ -79,6 +81,7 @@ def _following(door: Door) -> Iterator[None]:
     finally:
         if follower is not None:
             follower.stop()
+        door.changes.close()
         door.pace.close()
 
 
@@ -89,6 +92,8 @@ def open_door(settings: Settings) -> Door:
     entrance = Entrance(clock, ids, metadata.version("headwater"), settings.git_sha)
     repeats = Repeats()
     repeats.follower = Follower(REQUEST_ACCEPTED, repeats.fold, codec, settings.kafka, clock, REMEMBERED_S)
+    changes = Changes()
+    changes.follower = Follower(ANSWER_CHANGED, changes.fold, codec, settings.kafka, clock, KEPT_S)
     return Door(
         settings=settings,
         exchange=Exchange(settings, codec, entrance),
@@ -97,6 +102,7 @@ def open_door(settings: Settings) -> Door:
         entrance=entrance,
         pace=Pace(settings, clock),
         repeats=repeats,
+        changes=changes,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from fastapi import Header, Request
 
+from headwater.gateway.changes import Changes
 from headwater.gateway.problems import problem
 from headwater.gateway.repeats import Repeats
 from processors.ports import Claims
@@ -35,6 +36,7 @@ class Door:
     entrance: Entrance
     pace: Pace
     repeats: Repeats = field(default_factory=Repeats)
+    changes: Changes = field(default_factory=Changes)
 
     def require_kafka(self) -> None:
         """Refuse at once what would only wait for brokers that are away. Refuses otherwise."""

@@ -7,29 +7,31 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from processors.answer.caching import Answers
+from processors.answer.ladder import FEWER, Ladder, left_s
 from processors.answer.prompting import ANSWER_PROMPT, Prompts
 from processors.answer.words import words
-from processors.ports import Embedder
+from processors.ports import Clock, Embedder
 from schemas.queries import AnswerGiven, AnswerWithheld, Passage, PassagesRanked, PromptAssembled, Source
 
 
 def assemble(
-    ranked: PassagesRanked, embedder: Embedder, prompts: Prompts, answers: Answers
+    ranked: PassagesRanked, embedder: Embedder, prompts: Prompts, answers: Answers, ladder: Ladder, clock: Clock
 ) -> Iterator[PromptAssembled | AnswerGiven | AnswerWithheld]:
     """Numbers the best passages that fit the prompt's token budget and renders it; or, where an answer was written from
     the very same before, gives that.
 
     Passages are chosen by rank and then ordered by document and place: the same passages give the same bytes whatever
     was asked, so a prefix cache hits, and neighbours of one document stand side by side. Each keeps a number of its
-    own, so that a citation names one chunk.
+    own, so that a citation names one chunk. Where little time is left, the better half of them is read.
     """
     prompt = prompts.get(ANSWER_PROMPT)
     chosen = _fitting(_distinct(list(map(_read, ranked.passages))), embedder, prompt.source_tokens)
-    ordered = sorted(chosen, key=lambda passage: (passage.document, passage.start, passage.ordinal))
-    sources = tuple(Source(number=number, passage=passage) for number, passage in enumerate(ordered, start=1))
-    if not ranked.degraded and (known := answers.read_again(ranked.tenant, ranked.query, sources)):
+    sources, degraded = _numbered(chosen), ranked.degraded
+    if not degraded and (known := answers.read_again(ranked.tenant, ranked.query, sources)):
         yield known
         return
+    if len(chosen) > 1 and left_s(ranked.query.deadline_at, clock) < ladder.fewer_s:
+        sources, degraded = _numbered(chosen[: (len(chosen) + 1) // 2]), (*degraded, FEWER)
     rendered = prompt.render(ranked.query.question, sources)
     yield PromptAssembled(
         tenant=ranked.tenant,
@@ -39,8 +41,13 @@ def assemble(
         prompt_version=prompt.version,
         sources=sources,
         tokens=embedder.count(rendered.system) + embedder.count(rendered.prompt),
-        degraded=ranked.degraded,
+        degraded=degraded,
     )
+
+
+def _numbered(chosen: Sequence[Passage]) -> tuple[Source, ...]:
+    ordered = sorted(chosen, key=lambda passage: (passage.document, passage.start, passage.ordinal))
+    return tuple(Source(number=number, passage=passage) for number, passage in enumerate(ordered, start=1))
 
 
 def _read(passage: Passage) -> Passage:

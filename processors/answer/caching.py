@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from processors.answer.expiry import ECHO_CHARS
 from processors.answer.fence import principals
 from processors.answer.kept import AnswerCache, KeptAnswer, Used
+from processors.answer.ladder import left_s
 from processors.answer.limits import RetrievalLimits
 from processors.answer.rerank import ranked_again
 from processors.answer.retrieve import by_id, digest_of, found_again
@@ -37,14 +38,13 @@ from processors.ports import Clock, Served, Serving
 from schemas.documents import DocumentHead
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, CacheTicket, Query, QueryPlanned, Source
 
-__all__ = ["Answers", "CacheLimits", "Result", "read_of", "same_question", "ticket_of"]
+__all__ = ["Answers", "CacheLimits", "Result", "proven", "read_of", "same_question", "ticket_of"]
 
 Result = Literal["hit", "waited", "miss", "changed", "matched", "busy", "reread", "reworded"]
 """How asking went. Each but `hit` and `waited` is a miss: nothing was kept, what it was drawn from changed, the search
 finds something else now, or too many wait already. After it may come `reread` (what is read is the same still)
 or `reworded` (and another wording was near enough): nothing is written then either."""
 
-_MICROS: Final = 1_000_000
 _TURNS: Final = 3
 """How often somebody waits for another who is at work on the same: one may fail, hardly three in a row."""
 
@@ -90,6 +90,8 @@ class Answers:
 
         Raises what reading heads and searching raise: a view that is not whole gives nothing again.
         """
+        if planned.query.standing is not None:
+            return await asyncio.to_thread(self._anew, planned, serving)
         if self._cache is None:
             return planned
 
@@ -109,7 +111,7 @@ class Answers:
     def read_again(self, tenant: str, query: Query, sources: Sequence[Source]) -> AnswerGiven | AnswerWithheld | None:
         """The answer kept for a question, if it was written from these very sources; it holds for what was found."""
         ticket = query.ticket
-        if self._cache is None or ticket is None or not (ticket.found and ticket.ranked):
+        if self._cache is None or ticket is None or query.standing or not (ticket.found and ticket.ranked):
             return None
         read = read_of(sources)
         how: Result = "reread"
@@ -155,16 +157,18 @@ class Answers:
         kept = self._cache.get(key)
         if kept is None or len(kept.vectors) != len(planned.variants):
             return None, "miss"
-        heads = served.heads.get_many(planned.tenant, {used.document for used in kept.used})
-        if not _stands(kept.used, heads, principals(planned.query)):
+        how = proven(planned, _of_kept(kept), kept.used, served, retrieval)
+        if how == "changed":
             self._cache.drop(key)
-            return None, "changed"
-        found = found_again(planned, kept.vectors, served, retrieval)
-        if kept.found != digest_of(by_id(found)):
-            return None, "matched"
-        if kept.ranked != ranked_again(planned.query, found, kept.scores, retrieval):
-            return None, "matched"
-        return kept, "hit"
+        return (kept, how) if how == "hit" else (None, how)
+
+    def _anew(self, planned: QueryPlanned, serving: Serving) -> QueryPlanned:
+        """A standing question is always answered anew; the ticket says what its answer then stands on."""
+        query = planned.query
+        with serving.lease(planned.tenant) as served:
+            ticket = ticket_of(planned, served.generation, self._pipeline)
+        standing = query.standing and replace(query.standing, variants=planned.variants)
+        return replace(planned, query=replace(query, ticket=ticket, standing=standing))
 
     def _reworded(self, ticket: CacheTicket, read: str) -> KeptAnswer | None:
         """The answer to another wording that is near enough, written for the same asker from the same passages."""
@@ -179,13 +183,13 @@ class Answers:
 
     def _leads(self, key: str, query: Query, clock: Clock) -> bool:
         assert self._cache is not None
-        return self._cache.lead(key, query.query_id, min(self._limits.wait_s, _left_s(query, clock)))
+        return self._cache.lead(key, query.query_id, min(self._limits.wait_s, left_s(query.deadline_at, clock)))
 
     async def _in_turn(self, ticket: CacheTicket, look: Callable[[], _Look], query: Query, clock: Clock) -> _Look:
         """Waits for whoever is at work on the same, half of the time there is at most, and looks again; where no answer
         came of it, one of those who wait goes on, and the others wait for that one."""
         assert self._cache is not None
-        until = clock.monotonic() + min(self._limits.wait_s, _left_s(query, clock) / 2)
+        until = clock.monotonic() + min(self._limits.wait_s, left_s(query.deadline_at, clock) / 2)
         if self._waiting >= self._limits.waiting:
             return ticket, None, "busy"
         self._waiting += 1
@@ -201,6 +205,26 @@ class Answers:
         finally:
             self._waiting -= 1
         return ticket, None, how
+
+
+def proven(
+    planned: QueryPlanned, ticket: CacheTicket, used: Iterable[Used], served: Served, retrieval: RetrievalLimits
+) -> Result:
+    """`hit` where an answer still stands: what it was drawn from, and what search and ranking make of the question.
+
+    The vectors of the ticket are those of the question's variants. Without a digest of the ranking only the candidates
+    are compared. No model runs; raises what reading heads and searching raise.
+    """
+    objects = tuple(used)
+    heads = served.heads.get_many(planned.tenant, {one.document for one in objects})
+    if not _stands(objects, heads, principals(planned.query)):
+        return "changed"
+    found = found_again(planned, ticket.vectors, served, retrieval)
+    if ticket.found != digest_of(by_id(found)):
+        return "matched"
+    if ticket.ranked and ticket.ranked != ranked_again(planned.query, found, ticket.scores, retrieval):
+        return "matched"
+    return "hit"
 
 
 def ticket_of(planned: QueryPlanned, generation: str, pipeline: str) -> CacheTicket:
@@ -249,6 +273,18 @@ def _of(kept: KeptAnswer, ticket: CacheTicket) -> KeptAnswer:
     return replaced(kept, found=ticket.found, vectors=ticket.vectors, scores=ticket.scores, ranked=ticket.ranked)
 
 
+def _of_kept(kept: KeptAnswer) -> CacheTicket:
+    """What an answer stands on, as the ticket that it was kept by."""
+    return CacheTicket(
+        key="",
+        generation=kept.generation,
+        found=kept.found,
+        vectors=kept.vectors,
+        scores=kept.scores,
+        ranked=kept.ranked,
+    )
+
+
 def read_of(sources: Iterable[Source]) -> str:
     """A digest of the passages as they are read, the best first: a writer may make something of their order."""
     ranked = sorted((source.passage for source in sources), key=lambda passage: (-passage.score, passage.object_id))
@@ -270,7 +306,3 @@ def _again(answer: AnswerGiven | AnswerWithheld, query: Query) -> AnswerGiven | 
         return answer
     question = query.question[:ECHO_CHARS] if isinstance(answer, AnswerWithheld) else query.question
     return replace(answer, answer_id=query.query_id, question=question, cached_from=answer.answer_id)
-
-
-def _left_s(query: Query, clock: Clock) -> float:
-    return max(0.0, (query.deadline_at - clock.now()) / _MICROS) if query.deadline_at else float("inf")

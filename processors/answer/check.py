@@ -9,10 +9,20 @@ from typing import Final
 from processors.answer.caching import Answers
 from processors.answer.expiry import UNAVAILABLE, withheld
 from processors.answer.sentences import Span, locate, sentences
+from processors.answer.standing import renewed
 from processors.answer.words import coverage, stems
 from processors.answer.writing import TRUNCATED, cited
 from processors.ports import Judge
-from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Citation, ExactSpan, Passage, Sentence
+from schemas.queries import (
+    AnswerDrafted,
+    AnswerGiven,
+    AnswerRenewed,
+    AnswerWithheld,
+    Citation,
+    ExactSpan,
+    Passage,
+    Sentence,
+)
 
 NOT_IN_DOCUMENTS: Final = "The documents do not answer this question."
 
@@ -40,8 +50,10 @@ class _Checked:
 
 def check(
     draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str, answers: Answers
-) -> Iterator[AnswerGiven | AnswerWithheld]:
+) -> Iterator[AnswerGiven | AnswerWithheld | AnswerRenewed]:
     """The final answer with exact citations, or why there is none; kept for whoever asks the same again.
+
+    Where a standing question was asked, besides the answer with what it rests on.
 
     A sentence that stands word for word in a source it cites is supported entirely; any other is judged against the
     sentences of those sources. Citations that do not support their sentence are dropped, then sentences without any.
@@ -49,6 +61,8 @@ def check(
     for final in _final(draft, judge, bar, generation):
         answers.keep(draft, final)
         yield final
+        if (anew := renewed(draft, final)) is not None:
+            yield anew
 
 
 def _final(

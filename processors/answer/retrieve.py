@@ -28,11 +28,12 @@ from processors.ports import Candidate, Clock, Embedder, IndexObject, Served, Se
 from schemas.documents import DocumentHead, Place
 from schemas.queries import CacheTicket, Passage, PassagesFound, QueryPlanned, Usage
 
-__all__ = ["by_id", "digest_of", "found_again", "retrieve"]
+__all__ = ["FILTERS", "by_id", "digest_of", "found_again", "retrieve"]
 
 # Each further fetch is this much wider: few rounds, and no more than a small multiple of what is needed.
 _WIDER: Final = 4
-_FILTERS: Final = frozenset({"document", "source_uri"})
+FILTERS: Final = frozenset({"document", "source_uri"})
+"""What a question may be narrowed by."""
 
 
 def retrieve(
@@ -46,8 +47,8 @@ def retrieve(
     if planned.kind not in ("retrieval", "UNKNOWN"):
         yield PassagesFound(tenant=planned.tenant, query=planned.query, plan=planned.variants, passages=())
         return
-    if unknown := set(planned.query.filters) - _FILTERS:
-        raise Reject(f"wanted filters among {sorted(_FILTERS)}, got {sorted(unknown)}; leave them out")
+    if unknown := set(planned.query.filters) - FILTERS:
+        raise Reject(f"wanted filters among {sorted(FILTERS)}, got {sorted(unknown)}; leave them out")
     variants = planned.variants or (planned.query.question,)
     # One generation from start to end: its model for the question, its store for candidates, its heads for the fence.
     with serving.lease(planned.tenant) as served:

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.errors import GeneratorUnavailableError
 from adapters.fallback_writer import QUOTED, FallbackWriter
-from adapters.memory import OverlapRanker
+from adapters.memory import ManualClock, OverlapRanker
+from processors.answer.ladder import Ladder
 from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter
 from processors.contract import Reject
+from schemas.envelope import Micros
 from schemas.queries import PromptAssembled, Sentence
 from tests.processors.answer.questions import prompt
 
@@ -38,10 +41,15 @@ class Told:
         self.closed = True
 
 
-def written(first: Told) -> list[str | Draft]:
+def written(first: Told, left_s: float | None = None) -> list[str | Draft]:
+    """What is written where less than five seconds are too little for the first."""
+    clock = ManualClock()
+    deadline = Micros(0 if left_s is None else clock.now() + int(left_s * 1e6))
+    asked = replace(PROMPT, query=replace(PROMPT.query, deadline_at=deadline))
+
     async def run() -> list[str | Draft]:
-        writer = FallbackWriter(first, ExtractiveWriter(OverlapRanker(), RuleReader()))
-        found = [item async for item in writer.write(PROMPT)]
+        writer = FallbackWriter(first, ExtractiveWriter(OverlapRanker(), RuleReader()), clock, Ladder(quotes_s=5.0))
+        found = [item async for item in writer.write(asked)]
         await writer.aclose()
         return found
 
@@ -68,6 +76,16 @@ def test_when_the_first_can_not_begin_then_the_sources_are_quoted_and_it_is_said
 def test_when_the_first_writes_then_the_other_is_not_asked() -> None:
     draft = Draft((Sentence(text="So.", cites=(1,)),), 1.0)
     assert written(Told("So [1].", draft)) == ["So [1].", draft]
+
+
+@pytest.mark.parametrize(("left_s", "quoted"), [(6.0, False), (4.0, True)])
+def test_when_too_little_time_is_left_for_the_first_then_the_sources_are_quoted_and_it_is_said(
+    left_s: float, quoted: bool
+) -> None:
+    said = Draft((Sentence(text="So.", cites=(1,)),), 1.0)
+    *_, draft = written(Told("So [1].", said), left_s)
+    assert isinstance(draft, Draft)
+    assert (draft.degraded, draft.model) == (((QUOTED,), "extractive") if quoted else ((), ""))
 
 
 def test_when_the_first_says_that_it_is_not_there_then_that_stands() -> None:

@@ -312,3 +312,27 @@ def test_when_the_asker_leaves_then_the_server_is_let_go_and_the_place_is_free(p
         return await told(gateway)
 
     assert run(pair.gateway(places=TenantPlaces(most=1, queue=0)), leave)[-1].finished
+
+
+@pytest.mark.parametrize(
+    ("left_s", "alone", "model", "degraded"),
+    [
+        (60.0, False, "big", ()),
+        (8.0, False, "little", ("fallback:small",)),
+        (8.0, True, "big", ()),
+    ],
+    ids=["time enough", "little time", "little time and one model"],
+)
+def test_when_little_time_is_left_then_the_small_model_is_asked_first_and_it_is_said(
+    pair: Pair, left_s: float, alone: bool, model: str, degraded: tuple[str, ...]
+) -> None:
+    gateway = pair.gateway(ModelRules(small_s=10.0), alone=alone)
+    *_, last = run(gateway, lambda gateway: told(gateway, within(left_s)))
+    assert (last.model, last.degraded) == (model, degraded)
+
+
+def test_when_the_small_model_is_the_route_anyway_then_little_time_degrades_nothing(pair: Pair) -> None:
+    easy = RouteRule(small_chars=40)
+    occasion = Occasion("How long?", sources=1, deadline_at=within(8.0).deadline_at)
+    *_, last = run(pair.gateway(ModelRules(small_s=10.0), rule=easy), lambda gateway: told(gateway, occasion))
+    assert (last.model, last.degraded) == ("little", ())

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import headwater
-from headwater import Answer, Client, Delta
+from headwater import Answer, Change, Client, Delta, Subscription
 from headwater.client import Citation, Version
 from headwater.kafka_replies import reply_of
-from headwater.values import answer_of
+from headwater.values import Cause, answer_of
 from schemas import envelope, queries
 
 
@@ -27,6 +27,9 @@ from schemas import envelope, queries
         (Version, envelope.Version, set()),
         (Delta, queries.AnswerDelta, set()),
         (Answer, queries.AnswerGiven, {"withheld"}),
+        (Cause, queries.Cause, set()),
+        (Change, queries.AnswerChanged, set()),
+        (Subscription, queries.QuestionStanding, {"question", "user", "groups", "filters", "max_passages"}),
     ],
 )
 def test_when_the_schemas_change_then_the_clients_values_follow(ours: Any, theirs: Any, own: set[str]) -> None:

@@ -8,9 +8,12 @@ import httpx
 import pytest
 
 from headwater.gateway.app import create_app
+from headwater.gateway.changes import Changes
 from headwater.gateway.problems import members_of, of_error
 from headwater.gateway.repeats import Repeats
 from headwater.local.ports import choose_port
+from schemas.envelope import Version
+from schemas.queries import AnswerChanged
 from streams.errors import TooManyQuestionsError
 from streams.publishing import Published
 from streams.settings import Gateway, Kafka, Registry, Settings
@@ -140,8 +143,44 @@ async def test_when_two_tenants_are_named_then_neither_is_believed(client: httpx
 
 async def test_when_the_api_is_described_then_every_route_of_the_platform_is_there(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
-    one = "/v1/documents/{tenant}/{document}"
-    assert set(paths) == {ASK, f"{ASK}/{{answer_id}}", DOCUMENTS, FEEDBACK, one, f"{one}/access", "/v1/hooks/{name}"}
+    one, stands = "/v1/documents/{tenant}/{document}", "/v1/standing/{question_id}"
+    documents = {DOCUMENTS, one, f"{one}/access", "/v1/hooks/{name}"}
+    assert set(paths) == {ASK, f"{ASK}/{{answer_id}}", FEEDBACK, *documents, stands, f"{stands}/changes"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        ({"question": " ", "tenant": "acme"}, 422, "question-refused"),
+        ({"question": "x" * 5_000, "tenant": "acme"}, 422, "question-refused"),
+        ({"question": "Why?", "tenant": "a|b"}, 422, "tenant-invalid"),
+        ({"question": "Why?", "tenant": "acme", "groups": ["ops"]}, 422, "body-invalid"),
+        ({"question": "Why?", "tenant": "acme", "filters": {"mood": "good"}}, 422, "body-invalid"),
+        ({"question": "Why?", "tenant": "acme", "groups": ["group:ops"]}, 503, "unavailable"),
+    ],
+)
+async def test_when_somebody_subscribes_then_only_a_question_that_can_be_asked_goes_on(
+    client: httpx.AsyncClient, body: Any, status: int, kind: str
+) -> None:
+    response = await client.put("/v1/standing/q1", json=body)
+    assert (response.status_code, response.json()["type"]) == (status, f"urn:headwater:problem:{kind}")
+
+
+def test_when_changes_are_kept_then_each_listener_hears_what_came_since_it_listened() -> None:
+    changes = Changes()
+    told = [
+        AnswerChanged(
+            tenant="acme", question_id=f"q{n}", before="", after="", document="", version=Version(source=0, offset=n)
+        )
+        for n in range(3)
+    ]
+    changes.fold(told[0])
+    count, heard = changes.after(0)
+    assert heard == told[:1]
+    changes.fold(told[1])
+    changes.fold(told[2])
+    assert changes.after(count) == (3, told[1:])
+    assert changes.after(3) == (3, [])
 
 
 def test_when_a_key_repeats_then_its_receipt_is_remembered_within_bounds() -> None:

@@ -13,7 +13,13 @@ from tests.house.tree import ROOT, dotted, imported, modules
 # What may import a library, by module or folder; everything else must not.
 OWNERS: dict[str, tuple[str, ...]] = {
     # The client stands alone, so it has a Kafka transport of its own; the adapter has the registry's client only.
-    "confluent_kafka": ("streams", "adapters.schema_registry", "headwater.kafka_transport", "headwater.kafka_replies"),
+    "confluent_kafka": (
+        "streams",
+        "adapters.schema_registry",
+        "headwater.kafka_transport",
+        "headwater.kafka_replies",
+        "headwater.kafka_changes",
+    ),
     "confluent_kafka.schema_registry": ("adapters.schema_registry",),
     # The client reads and writes Avro without the rooms.
     "fastavro": ("schemas.codec", "headwater.registry_schemas"),

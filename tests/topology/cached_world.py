@@ -87,7 +87,7 @@ class World:
         self.serving = Swapping([_generation(first), _generation(second)])
         self.ingest = [_driver([INGEST], first), _driver([INGEST], second)]
         self.answers = Answers(self.cache, "p1", tell=lambda result: self.told.update([result]))
-        asking = {**first, "serving": self.serving}
+        self.asking = asking = {**first, "serving": self.serving}
         self.cached = _driver([ANSWER, MEASURE], {**asking, "answers": self.answers})
         self.fresh = _driver([ANSWER, MEASURE], {**asking, "answers": Answers()})
         self.count = 0

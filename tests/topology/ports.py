@@ -17,6 +17,7 @@ from adapters.schema_registry import MemorySchemaIds
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
+from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
 from processors.answer.reader import RuleReader
 from processors.answer.writing import ExtractiveWriter
@@ -33,6 +34,7 @@ from streams.driver import Driver
 from streams.ingest import INGEST
 from streams.measure import MEASURE
 from streams.pipeline import Origin
+from streams.standing_views import AnsweredView, StandingView
 
 
 class CountingEmbedder(HashingEmbedder):
@@ -66,6 +68,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
     heads.open()
     embedder = chosen.get("embedder") or CountingEmbedder()
     ports: dict[str, Any] = {
+        "answered": AnsweredView(),
         "answers": Answers(),
         "bar": AnswerBar(support=0.5, confidence=0.1),
         "cancellations": Cancelled(SystemClock()),
@@ -80,9 +83,11 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "generation": "g1",
         "heads": heads,
         "judge": OverlapJudge(),
+        "ladder": Ladder(),
         "limits": AdmitLimits(4_000),
         "prices": Prices("test"),
         "prompts": FilePrompts(),
+        "questions": StandingView(per_tenant=100),
         "ranker": OverlapRanker(),
         "redaction": RedactionPolicy(),
         "retrieval": RetrievalLimits(),

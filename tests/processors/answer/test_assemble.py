@@ -13,7 +13,9 @@ from adapters.memory import HashingEmbedder, ManualClock
 from adapters.prompts import FilePrompts, shipped_prompts
 from processors.answer.assemble import assemble
 from processors.answer.caching import Answers, CacheLimits
+from processors.answer.ladder import FEWER, NO_LADDER, Ladder
 from schemas.documents import Parent
+from schemas.envelope import Micros
 from schemas.queries import (
     AnswerDrafted,
     AnswerGiven,
@@ -32,7 +34,7 @@ def assembled(
     *passages: Passage, question: str = "Why?", prompts: FilePrompts | None = None, degraded: tuple[str, ...] = ()
 ) -> PromptAssembled:
     ranked = PassagesRanked(tenant=TENANT, query=query(question), passages=passages, degraded=degraded)
-    (prompt,) = assemble(ranked, HashingEmbedder(), prompts or FilePrompts(), Answers())
+    (prompt,) = assemble(ranked, HashingEmbedder(), prompts or FilePrompts(), Answers(), NO_LADDER, ManualClock())
     assert isinstance(prompt, PromptAssembled)
     return prompt
 
@@ -109,7 +111,7 @@ def again(
     answers = Answers(MemoryAnswers(ManualClock()), "p1", CacheLimits(nearness=nearness))
     asked = replace(query(), ticket=ASKED)
     ranked = PassagesRanked(tenant=TENANT, query=asked, passages=(FIRST, OTHER))
-    (prompt,) = assemble(ranked, HashingEmbedder(), FilePrompts(), answers)
+    (prompt,) = assemble(ranked, HashingEmbedder(), FilePrompts(), answers, NO_LADDER, ManualClock())
     assert isinstance(prompt, PromptAssembled)
     written = AnswerDrafted(
         tenant=TENANT, query=asked, sentences=(), sources=prompt.sources, model="m", prompt_version="1"
@@ -120,7 +122,7 @@ def again(
     answers.keep(written, given)
     now = replace(asked, query_id="q-2", ticket=replace(ticket, found="now"))
     ranked = PassagesRanked(tenant=TENANT, query=now, passages=passages, degraded=degraded)
-    (outcome,) = assemble(ranked, HashingEmbedder(), FilePrompts(), answers)
+    (outcome,) = assemble(ranked, HashingEmbedder(), FilePrompts(), answers, NO_LADDER, ManualClock())
     return outcome
 
 
@@ -166,3 +168,31 @@ def test_when_it_is_asked_in_other_words_then_nearness_the_passages_and_the_aske
 ) -> None:
     outcome = again(*passages, ticket=replace(ASKED, key="other words", **change), nearness=nearness)
     assert isinstance(outcome, AnswerGiven) is is_given
+
+
+@pytest.mark.parametrize(
+    ("left_s", "sources", "degraded"),
+    [(None, 3, ()), (6.0, 3, ()), (4.0, 2, (FEWER,)), (-1.0, 2, (FEWER,))],
+    ids=["no deadline", "time enough", "little time", "none"],
+)
+def test_when_little_time_is_left_then_the_better_half_is_read_and_it_is_said(
+    left_s: float | None, sources: int, degraded: tuple[str, ...]
+) -> None:
+    clock = ManualClock()
+    deadline = Micros(0 if left_s is None else clock.now() + int(left_s * 1e6))
+    asked = replace(query("Why?"), deadline_at=deadline)
+    best = replace(OTHER, score=3.0)
+    ranked = PassagesRanked(tenant=TENANT, query=asked, passages=(best, SECOND, FIRST))
+    (found,) = assemble(ranked, HashingEmbedder(), FilePrompts(), Answers(), Ladder(fewer_s=5.0), clock)
+    assert isinstance(found, PromptAssembled)
+    assert (len(found.sources), found.degraded) == (sources, degraded)
+    assert {source.passage.document for source in found.sources} == {"a.md", "b.md"}
+
+
+def test_when_there_is_one_passage_then_it_is_read_however_late_it_is() -> None:
+    clock = ManualClock()
+    asked = replace(query("Why?"), deadline_at=Micros(clock.now() + 1))
+    ranked = PassagesRanked(tenant=TENANT, query=asked, passages=(FIRST,))
+    (found,) = assemble(ranked, HashingEmbedder(), FilePrompts(), Answers(), Ladder(fewer_s=5.0), clock)
+    assert isinstance(found, PromptAssembled)
+    assert (len(found.sources), found.degraded) == (1, ())

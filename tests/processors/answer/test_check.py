@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from adapters.judges import OverlapJudge
 from processors.answer.caching import Answers
 from processors.answer.check import NOT_IN_DOCUMENTS, AnswerBar, check
-from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Sentence
+from schemas.queries import AnswerDrafted, AnswerGiven, AnswerRenewed, AnswerWithheld, Sentence
 from tests.processors.answer.questions import draft
 
 KEPT = "Deltas are small. A delta is kept\nfor one hour. Answers are kept for a year."
@@ -18,6 +18,7 @@ BAR = AnswerBar(support=0.6, confidence=0.5)
 
 def checked(draft: AnswerDrafted) -> AnswerGiven | AnswerWithheld:
     (result,) = check(draft, OverlapJudge(), BAR, "g1", Answers())
+    assert not isinstance(result, AnswerRenewed)
     return result
 
 
