@@ -10,6 +10,7 @@ from processors.answer.assemble import assemble
 from processors.answer.check import check
 from processors.answer.expiry import refused, unwanted
 from processors.answer.generate import generate
+from processors.answer.remember import remember
 from processors.answer.rerank import rerank
 from processors.answer.retrieve import retrieve
 from processors.answer.rewrite import rewrite
@@ -25,6 +26,7 @@ from topics.answer import (
     QUERY_ASKED,
     QUERY_ASKED_BULK,
     QUERY_PLANNED,
+    TURN_REMEMBERED,
 )
 
 # Whoever asks gets an answer: also when time is up or nobody waits any more, also when it became a dead letter.
@@ -48,6 +50,8 @@ ANSWER: Final = Journey(
         _Hop((PROMPT_ASSEMBLED,), generate, (ANSWER_DELTA, ANSWER_DRAFTED, ANSWER_GIVEN)),
         # each sentence against its sources; what stands is kept
         _Hop((ANSWER_DRAFTED,), check, (ANSWER_GIVEN,)),
+        # behind the answer: it becomes a turn of its session; adding one again changes nothing
+        Hop((ANSWER_GIVEN,), remember, (TURN_REMEMBERED,), exactly_once=False),
     ],
     # A question crosses one consumer instead of seven; every topic between them is written all the same.
     fused=[("admit", "rewrite", "retrieve", "rerank", "assemble", "generate", "check")],

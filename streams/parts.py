@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from importlib import metadata
 from typing import Any
 
-from adapters.erasables import KeptAnswers
+from adapters.erasables import KeptAnswers, SessionTurns
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
@@ -29,6 +29,7 @@ from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
 from processors.answer.kept import AnswerCache
 from processors.answer.limits import RetrievalLimits
+from processors.answer.sessions import Sessions
 from processors.answer.writing import Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
@@ -57,6 +58,7 @@ from streams.models import writer_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
+from streams.session_stores import sessions_of
 from streams.settings import Settings, child_environment
 from topics.answer import QUERY_CANCELLED
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
@@ -279,9 +281,10 @@ class Parts:
     def _erasables(self) -> LivingStores:
         """What forgets a document, in the order in which it does: the index of every generation, then what they share.
         A store that may hold something of a document joins here."""
-        log, cache = self.port("keyed_log"), self.port("answer_cache")
+        log, cache, sessions = self.port("keyed_log"), self.port("answer_cache"), self.port("sessions")
         shared: tuple[Erasable, ...] = (
             *([] if cache is None else [KeptAnswers(cache)]),
+            *([] if sessions is None else [SessionTurns(sessions)]),
             ClaimBodies(log, self.port("claims")),
             Embeddings(log, self.port("embedding_cache")),
             *(TopicRecords(topic, log) for topic in BURIED),
@@ -330,6 +333,9 @@ class Parts:
 
     def _answers(self) -> Answers:
         return answers_of(self)
+
+    def _sessions(self) -> Sessions | None:
+        return sessions_of(self)
 
     def _prompts(self) -> FilePrompts:
         return FilePrompts()

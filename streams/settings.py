@@ -28,6 +28,7 @@ from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
 from streams.section import Section, secret
+from streams.session_settings import SessionsSection
 
 
 class SettingsError(StreamsError):
@@ -331,6 +332,7 @@ class Settings(BaseSettings):
     generate: Generate = Generate()
     models: Models = Models()
     cache: AnswerCaching = AnswerCaching()
+    sessions: SessionsSection = SessionsSection()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()

@@ -30,7 +30,7 @@ def assemble(
     if not ranked.degraded and (known := answers.read_again(ranked.tenant, ranked.query, sources)):
         yield known
         return
-    rendered = prompt.render(ranked.query.question, sources)
+    rendered = prompt.render(ranked.query.meant, sources)
     yield PromptAssembled(
         tenant=ranked.tenant,
         query=ranked.query,

@@ -35,7 +35,7 @@ def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clo
     wanted = _wanted(found.query, retrieval)
     began = clock.monotonic()
     texts = [passage_text(passage.title, passage.heading_path, passage.text) for passage in readable]
-    scores = _scored(ranker, found.query.question, texts)
+    scores = _scored(ranker, found.query.meant, texts)
     seconds = clock.monotonic() - began
     rest = found.passages[len(scores) :]
     ranked = [*_mixed(found.passages[: len(scores)], scores, retrieval.rank_weight), *rest][:wanted]
@@ -48,7 +48,7 @@ def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clo
         tenant=found.tenant,
         query=replace(found.query, ticket=ticket),
         passages=tuple(ranked),
-        degraded=_degraded(found.passages, scores),
+        degraded=(*found.degraded, *_degraded(found.passages, scores)),
         usage=_usage(ranker, seconds) if scores else (),
     )
 

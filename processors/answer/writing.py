@@ -66,7 +66,7 @@ class ExtractiveWriter:
 
     async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
         """Ranks in a thread, since the model behind the ranker would hold up every other question."""
-        evidence: Evidence = await asyncio.to_thread(extract, prompt.query.question, prompt.sources, self._ranker)
+        evidence: Evidence = await asyncio.to_thread(extract, prompt.query.meant, prompt.sources, self._ranker)
         for index, sentence in enumerate(evidence.sentences):
             yield f"{' ' if index else ''}{cited(sentence)}"
         yield Draft(evidence.sentences, evidence.confidence)
@@ -120,7 +120,7 @@ class ModelWriter:
 
 def _occasion(prompt: PromptAssembled) -> Occasion:
     query = prompt.query
-    return Occasion(query.question, len(prompt.sources), query.lane, query.deadline_at)
+    return Occasion(query.meant, len(prompt.sources), query.lane, query.deadline_at)
 
 
 def cited(sentence: Sentence) -> str:

@@ -97,11 +97,13 @@ def final(query_id: str, reason: WithheldReason | None) -> AnswerGiven | AnswerW
 
 
 async def planned(admitted: QueryAdmitted, answers: Answers, corpus: Corpus) -> Outcome:
-    (outcome,) = [one async for one in rewrite(admitted, answers, corpus.serving, corpus.limits, SystemClock())]
+    (outcome,) = [one async for one in rewrite(admitted, answers, corpus.serving, corpus.limits, SystemClock(), None)]
     return outcome
 
 
-@pytest.mark.parametrize("question", ["How long is a delta kept?", "Wie lange bleibt ein Delta?", "hello", "ログとは?"])
+@pytest.mark.parametrize(
+    "question", ["How long is a delta kept?", "Wie lange bleibt ein Delta?", "Who wrote Hello?", "ログとは?"]
+)
 def test_when_planned_then_the_question_is_its_one_variant_in_its_language(question: str) -> None:
     outcome = asyncio.run(planned(QueryAdmitted(tenant=TENANT, query=query(question)), Answers(), Corpus()))
     assert isinstance(outcome, QueryPlanned)
