@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from processors.answer.caching import Answers
 from processors.answer.expiry import withheld
-from processors.answer.followups import resolved
+from processors.answer.followups import meanings
 from processors.answer.kinds import NAMES_NOTHING, TALK, kind_of
 from processors.answer.limits import RetrievalLimits
 from processors.answer.sessions import NOTHING_SAID, SESSION_AWAY, Session, Sessions, session_of
@@ -51,11 +51,11 @@ async def rewrite(
 def plan(tenant: str, query: Query, session: Session | None) -> QueryPlanned | AnswerWithheld:
     """What a question means behind what was said in its session, None where nobody can say what that was."""
     degraded = (SESSION_AWAY,) if session is None else ()
-    meant = resolved(query.question, session) if session else ""
-    own = replace(query, ticket=None, resolved=meant)
+    meant = meanings(query.question, session) if session else ()
+    own = replace(query, ticket=None, resolved=meant[0] if meant else "")
     kind = kind_of(query.question)
     if kind == "direct" or (kind == "out_of_scope" and not meant):
         told = withheld(tenant, own, "no_question", TALK if kind == "direct" else NAMES_NOTHING)
         return replace(told, degraded=degraded)
-    variants = (query.question, meant) if meant else (query.question,)
+    variants = (query.question, *meant)
     return QueryPlanned(tenant=tenant, query=own, kind="retrieval", variants=variants, degraded=degraded)
