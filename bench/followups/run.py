@@ -26,7 +26,7 @@ from adapters.host import SystemClock  # the path comes first
 from adapters.session_memory import MemorySessions
 from bench.engine.environments import machine
 from bench.followups.made import KINDS, FollowUp, follow_ups
-from processors.answer.followups import leaning
+from processors.answer.followups import leans
 from processors.answer.kinds import kind_of
 from processors.measure.answering import holds_answer
 from schemas.documents import DocumentChanged
@@ -115,13 +115,13 @@ def of_kind(asker: Asker, kind: str, made: Sequence[FollowUp]) -> Figures:
         ways["as it was"].append(asker.ask(str(each.second["question"]), each.second))
         if number % 25 == 0:
             say(f"{kind}: {number} of {len(made)}")
-    lean = sum(bool(leaning(each.asked)) for each in made)
+    lean = sum(bool(leans(each.asked)) for each in made)
     return {"questions": len(made), "taken for leaning": lean, **{way: shares(all_) for way, all_ in ways.items()}}
 
 
 def standing(asker: Asker, questions: Sequence[Line], most: int, draw: random.Random) -> Figures:
     """Questions that stand by themselves and are taken for leaning, behind a question about something else."""
-    taken = [line for line in questions if leaning(str(line["question"]))]
+    taken = [line for line in questions if leans(str(line["question"]))]
     some = draw.sample(taken, min(most, len(taken)))
     within, alone = [], []
     for number, line in enumerate(some, 1):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
+from processors.answer.cues import names
 from schemas.envelope import Micros, Version
 from schemas.queries import AnswerGiven, AnswerWithheld, Query
 
@@ -34,7 +35,8 @@ class Cited(NamedTuple):
 class Turn:
     """A question of a session and what it was answered with, cut to a bounded size: sentences quoted, titles cited.
 
-    `at` is when it was answered. A question that the documents did not answer has no quotes.
+    `at` is when it was answered, `answer` the name that is the short answer, if one is. A question that the documents
+    did not answer has no quotes.
     """
 
     answer_id: str
@@ -42,6 +44,7 @@ class Turn:
     question: str
     quotes: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
+    answer: str = ""
     cites: tuple[Cited, ...] = ()
 
     @property
@@ -56,7 +59,7 @@ class Turn:
             answer_id="",
             question=_cut(self.question, _NOTE_CHARS),
             quotes=tuple(_cut(quote, _NOTE_CHARS) for quote in self.quotes[:1]),
-            titles=tuple(_cut(title, _NOTE_CHARS) for title in self.titles[:1]),
+            titles=self.titles[:1],
             cites=(),
         )
 
@@ -130,9 +133,16 @@ def turn_of(answer: AnswerGiven | AnswerWithheld) -> Turn | None:
         answer.occurred_at,
         question,
         quotes=tuple(_cut(one.quote, _QUOTE_CHARS) for one in answer.citations[:_QUOTES]),
+        answer=_named(answer.span.text) if answer.span else "",
         titles=tuple(dict.fromkeys(_cut(one.title, _NOTE_CHARS) for one in answer.citations[:_QUOTES] if one.title)),
         cites=tuple(dict.fromkeys(Cited(one.document, one.version) for one in answer.citations[:_QUOTES])),
     )
+
+
+def _named(span: str) -> str:
+    """A short answer that can be asked about on: a name, and not a time or a number."""
+    named = names(span, opening=True) and not any(char.isdigit() for char in span)
+    return _cut(span, _NOTE_CHARS) if named else ""
 
 
 def _cut(text: str, chars: int) -> str:

@@ -52,7 +52,9 @@ def turn(number: int, *documents: str, version: int = 1, words: str = "") -> Tur
     """The turn of a second; what it quotes stands in these documents."""
     cites = tuple(Cited(name, Version(source=0, offset=version)) for name in documents)
     quotes = tuple(f"{name} says {number}. {words}" for name in documents)
-    return Turn(f"q-{number}", Micros(NOW + number * SECOND), f"What of {number}? {words}", quotes, documents, cites)
+    return Turn(
+        f"q-{number}", Micros(NOW + number * SECOND), f"What of {number}? {words}", quotes, documents, cites=cites
+    )
 
 
 def told(sessions: Sessions, name: str = "s") -> list[str]:

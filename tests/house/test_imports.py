@@ -86,8 +86,8 @@ def test_when_a_step_is_written_then_it_does_not_reach_outside(path: Path) -> No
     assert not reached, f"{path} imports {', '.join(reached)}: let it in through a port"
 
 
-# The ranker behind an extractive answer is a model, a kept answer is proven by a search, a session is read from a server:
-# each works in a thread, or every other question would wait.
+# The ranker behind an extractive answer is a model, a kept answer is proven by a search, a session is read from a
+# server: each works in a thread, or every other question would wait.
 ALLOWED: dict[str, set[str]] = {
     "processors.answer.writing": {"asyncio"},
     "processors.answer.caching": {"asyncio"},

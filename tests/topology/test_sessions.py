@@ -84,7 +84,7 @@ def test_when_a_question_leans_on_the_one_before_then_it_is_answered_as_it_is_me
     answer = ask(line, NEXT, "q2")
     assert isinstance(answer, AnswerGiven) and "1911" in answer.text
     assert answer.question == NEXT
-    assert variants(line, "q2") == (NEXT, f"{NEXT} Pier", f"{NEXT} Marlow")
+    assert variants(line, "q2") == (NEXT, f"{NEXT} Pier", f"{NEXT} colour lamp Marlow")
     assert [event.answer_id for event in line.events(TURN_REMEMBERED)] == ["q1", "q2"]
 
 
