@@ -22,7 +22,7 @@ from processors.answer.sessions import NOTHING_SAID, SESSION_AWAY, Session, Sess
 from processors.ports import Clock, Serving
 from schemas.queries import AnswerGiven, AnswerWithheld, Query, QueryAdmitted, QueryPlanned
 
-__all__ = ["rewrite"]
+__all__ = ["plan", "rewrite"]
 
 
 async def rewrite(

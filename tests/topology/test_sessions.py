@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,16 +10,18 @@ import pytest
 from adapters.answer_cache import MemoryAnswers
 from adapters.errors import SessionsUnavailableError
 from adapters.host import SystemClock
+from adapters.memory import OverlapRanker
 from adapters.session_memory import MemorySessions
 from processors.answer.caching import Answers
 from processors.answer.sessions import Session, Turn, session_of
+from processors.answer.writing import ExtractiveWriter
 from processors.contract import Stop
 from schemas.queries import AnswerGiven, AnswerWithheld, Query, QueryAsked
 from streams.answer import ANSWER
 from streams.driver import Driver
 from streams.pipeline import BoundHop
 from tests.topology.ports import changed, driver, memory_ports
-from topics.answer import ANSWER_GIVEN, QUERY_ASKED, QUERY_PLANNED, TURN_REMEMBERED
+from topics.answer import ANSWER_GIVEN, PROMPT_ASSEMBLED, QUERY_ASKED, QUERY_PLANNED, TURN_REMEMBERED
 from topics.ingest import DOCUMENT_CHANGED as DOCUMENTS
 
 PIER = "# Pier\n\nThe lamp at Marlow has the colour teal. The lamp at Marlow was lit in 1911.\n"
@@ -39,6 +42,18 @@ class Away(MemorySessions):
         if self.away:
             raise SessionsUnavailableError("away")
         return super().record(tenant, session, turn)
+
+
+class Watched(OverlapRanker):
+    """A ranker that notes for which questions it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.questions = list[str]()
+
+    def score(self, question: str, texts: Sequence[str]) -> list[float]:
+        self.questions.append(question)
+        return super().score(question, texts)
 
 
 @pytest.fixture
@@ -88,6 +103,17 @@ def test_when_a_question_leans_on_the_one_before_then_it_is_answered_as_it_is_me
     assert [event.answer_id for event in line.events(TURN_REMEMBERED)] == ["q1", "q2"]
 
 
+def test_when_a_question_leans_then_ranking_prompt_and_writer_take_it_as_it_is_meant() -> None:
+    ranker = Watched()
+    line = driver(memory_ports(ranker=ranker, writer=ExtractiveWriter(ranker)))
+    line.put(DOCUMENTS, changed("pier.md", PIER))
+    ask(line, FIRST, "q1")
+    ranker.questions.clear()
+    ask(line, NEXT, "q2")
+    assert ranker.questions == [f"{NEXT} Pier"] * 2
+    assert f"{NEXT} Pier" in line.events(PROMPT_ASSEMBLED)[-1].prompt
+
+
 @pytest.mark.parametrize(
     "who",
     [{"tenant": "globex"}, {"user": "bob"}, {"user": ""}, {"session": "t"}, {"session": ""}],
@@ -119,6 +145,10 @@ def test_when_the_sessions_are_away_then_questions_go_on_without_and_say_so_and_
     (answer,) = (event for event in line.events(ANSWER_GIVEN) if event.answer_id == "q2")
     assert isinstance(answer, AnswerGiven) and "red" in answer.text
     assert answer.degraded == ("session",)
+    with pytest.raises(Stop):
+        ask(line, "Who painted Guernica?", "q3")
+    (withheld,) = (event for event in line.events(ANSWER_GIVEN) if event.answer_id == "q3")
+    assert isinstance(withheld, AnswerWithheld) and withheld.degraded == ("session",)
     assert not any(line.dead_letters(topic) for hop in ANSWER for topic in hop.reads)
     sessions.away = False
     remember.call([answer])
@@ -154,6 +184,25 @@ def test_when_the_same_words_mean_another_thing_in_another_session_then_no_answe
     repeated = ask(cached, "When was it made?", "q6", session="three")
     assert repeated.cached_from == "q3-one"
     assert repeated.session != of_lamp.session
+
+
+def test_when_the_sessions_are_away_then_no_answer_is_kept_for_others_or_given_from_what_was_kept(
+    ports: dict[str, Any], sessions: Away
+) -> None:
+    cached = driver({**ports, "answers": Answers(MemoryAnswers(SystemClock()), "p")})
+    cached.put(DOCUMENTS, changed("pier.md", PIER))
+    cached.run()
+    sessions.away = True
+    for query_id in ("q1", "q2"):
+        with pytest.raises(Stop):
+            ask(cached, FIRST, query_id)
+    assert [event.cached_from for event in cached.events(ANSWER_GIVEN)] == ["", ""]
+    sessions.away = False
+    assert not ask(cached, FIRST, "q3", session="").cached_from
+    sessions.away = True
+    with pytest.raises(Stop):
+        ask(cached, FIRST, "q4")
+    assert cached.events(ANSWER_GIVEN)[-1].degraded == ("session",)
 
 
 def test_when_nothing_is_asked_then_that_is_said_at_once_and_it_is_no_turn(line: Driver) -> None:
