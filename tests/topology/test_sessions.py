@@ -110,7 +110,7 @@ def test_when_a_question_leans_then_ranking_prompt_and_writer_take_it_as_it_is_m
     ask(line, FIRST, "q1")
     ranker.questions.clear()
     ask(line, NEXT, "q2")
-    assert ranker.questions == [f"{NEXT} Pier"] * 2
+    assert ranker.questions == [NEXT, f"{NEXT} Pier", f"{NEXT} Pier"]
     assert f"{NEXT} Pier" in line.events(PROMPT_ASSEMBLED)[-1].prompt
 
 
