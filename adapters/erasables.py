@@ -1,14 +1,15 @@
-"""Stores of this room as an erasure sees them: the objects of one index generation, answers kept."""
+"""Stores of this room as an erasure sees them: the objects of one index generation, answers kept, sessions."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
 from processors.answer.kept import AnswerCache
+from processors.answer.sessions import Sessions
 from processors.ports import Index
 from schemas.documents import DocumentHead
 
-__all__ = ["IndexObjects", "KeptAnswers", "Purgeable"]
+__all__ = ["IndexObjects", "KeptAnswers", "Purgeable", "SessionTurns"]
 
 
 @runtime_checkable
@@ -72,3 +73,28 @@ class KeptAnswers:
         """Drops answers."""
         for key in things:
             self._cache.drop(key)
+
+
+class SessionTurns:
+    """The turns of sessions that quote a document.
+
+    >>> from adapters.memory import ManualClock
+    >>> from adapters.session_memory import MemorySessions
+    >>> SessionTurns(MemorySessions(ManualClock())).held("acme", "handbook.md", None)
+    frozenset()
+    """
+
+    name = "sessions"
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def held(self, tenant: str, document: str, life: DocumentHead | None) -> frozenset[str]:
+        """Names of the turns, without those that quote a newer life."""
+        quoting = self._sessions.citing(tenant, document)
+        return frozenset(name for name, version in quoting.items() if life is None or version < life.version)
+
+    def erase(self, tenant: str, document: str, things: frozenset[str]) -> None:  # noqa: ARG002  # the names say it all
+        """Empties turns."""
+        if things:
+            self._sessions.forget(sorted(things))

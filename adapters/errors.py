@@ -10,6 +10,7 @@ AdapterError
 │   ├── HeadsClosedError      the view of heads is being rebuilt
 │   ├── HeadsUnavailableError the store that holds the view of heads does not answer
 │   ├── CacheUnavailableError the store that holds the kept answers does not answer
+│   ├── SessionsUnavailableError the store that holds the sessions does not answer
 │   └── GenerationClosedError the index generation that serves is not open here yet
 ├── ConnectRefusedError       Kafka Connect says no, or a connector failed
 ├── ClaimMissingError         a claim-checked body is not where its event says
@@ -57,6 +58,10 @@ class HeadsUnavailableError(UnavailableError):
 
 class CacheUnavailableError(UnavailableError):
     """The store of kept answers can't be reached; raised only where it matters what it holds."""
+
+
+class SessionsUnavailableError(UnavailableError):
+    """The store of sessions can't be reached; what was to be written down there is written later."""
 
 
 class ConnectRefusedError(AdapterError):

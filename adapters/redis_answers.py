@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +21,7 @@ import msgspec
 from adapters.answer_cache import LOOK_S
 from adapters.errors import CacheUnavailableError
 from adapters.redis_heads import RedisOptions, client_of
+from adapters.redis_places import digits_of, place_of, version_of
 from processors.answer.kept import KeptAnswer
 from processors.ports import Clock
 from schemas.documents import DocumentHead
@@ -169,7 +168,7 @@ class RedisAnswers:
     def put(self, tenant: str, key: str, kept: KeptAnswer) -> None:
         """Keeps an answer; where there is no room, the one not used for longest goes."""
         oldest = sorted(kept.used, key=lambda used: used.version, reverse=True)
-        versions = {_place(tenant, used.document): _digits(used.version) for used in oldest}
+        versions = {place_of(tenant, used.document): digits_of(used.version) for used in oldest}
         named = [part for pair in versions.items() for part in pair]
         room = (_milliseconds(self._limits.ttl_s), self._limits.most)
         self._call(_PUT, None, key, msgspec.msgpack.encode(kept), *room, *named)
@@ -180,15 +179,15 @@ class RedisAnswers:
 
     def forget(self, heads: Sequence[DocumentHead]) -> int:
         """Forgets what was drawn from an earlier version of any of these documents."""
-        versions = {_place(head.tenant, head.document): _digits(head.version) for head in heads}
+        versions = {place_of(head.tenant, head.document): digits_of(head.version) for head in heads}
         return int(self._call(_FORGET, 0, *(part for pair in versions.items() for part in pair))) if versions else 0
 
     def resting(self, tenant: str, document: str) -> Mapping[str, Version]:
         """By key, the version of a document that each answer was drawn from. Raises CacheUnavailableError."""
-        flat = self._call(_RESTING, None, _place(tenant, document))
+        flat = self._call(_RESTING, None, place_of(tenant, document))
         if flat is None:
             raise CacheUnavailableError("wanted the kept answers from Redis, got no reply; is the server there?")
-        return {key.decode(): _version(digits.decode()) for key, digits in zip(flat[::2], flat[1::2], strict=True)}
+        return {key.decode(): version_of(digits.decode()) for key, digits in zip(flat[::2], flat[1::2], strict=True)}
 
     def lead(self, key: str, query_id: str, for_s: float) -> bool:
         """Whether this query is the one that answers the key now; again, where it is already."""
@@ -223,19 +222,6 @@ class RedisAnswers:
         except RedisError:
             self._away_until = self._clock.monotonic() + _AWAY_S
             return otherwise
-
-
-def _place(tenant: str, document: str) -> str:
-    return hashlib.sha256(json.dumps([tenant, document]).encode()).hexdigest()
-
-
-def _digits(version: Version) -> str:
-    """A version as text that sorts as versions do."""
-    return f"{version.source + 1:016x}{version.offset + 1:016x}"
-
-
-def _version(digits: str) -> Version:
-    return Version(source=int(digits[:16], 16) - 1, offset=int(digits[16:], 16) - 1)
 
 
 def _milliseconds(seconds: float) -> int:

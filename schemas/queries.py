@@ -19,6 +19,7 @@ WithheldReason = Literal[
     "unavailable",
     "cancelled",
     "overloaded",
+    "no_question",
     "UNKNOWN",
 ]
 
@@ -55,8 +56,9 @@ class StandingRound(Value, frozen=True, kw_only=True):
 class Query(Value, frozen=True, kw_only=True):
     """Who asks what, until when. It rides on every event of the answer journey, since steps keep no state.
 
-    `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`). `ticket` is
-    the platform's own: what an application puts there is dropped. `standing` is set where the platform asks by itself.
+    `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`). `resolved` is
+    what a question asks that leans on its session, empty where it stands by itself. `standing` is set where the
+    platform asks by itself. These two and `ticket` are its own: what an application puts there is dropped.
     """
 
     query_id: str
@@ -70,6 +72,12 @@ class Query(Value, frozen=True, kw_only=True):
     max_passages: int = 6
     ticket: CacheTicket | None = None
     standing: StandingRound | None = None
+    resolved: str = ""
+
+    @property
+    def meant(self) -> str:
+        """The question as it is to be understood by whoever ranks, reads and writes."""
+        return self.resolved or self.question
 
 
 class Usage(Value, frozen=True, kw_only=True):
@@ -101,11 +109,12 @@ class QueryAdmitted(Event, frozen=True, kw_only=True):
 
 
 class QueryPlanned(Event, frozen=True, kw_only=True):
-    """How the question will be answered: its kind and the variants to search for."""
+    """How the question will be answered: its kind and the variants to search for; `degraded` as on AnswerGiven."""
 
     query: Query
     kind: QueryKind
     variants: tuple[str, ...]
+    degraded: tuple[str, ...] = ()
 
 
 class Passage(Value, frozen=True, kw_only=True):
@@ -143,6 +152,7 @@ class PassagesFound(Event, frozen=True, kw_only=True):
     fenced: int = 0
     rounds: int = 1
     usage: tuple[Usage, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
 class PassagesRanked(Event, frozen=True, kw_only=True):
@@ -235,7 +245,8 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     """The final answer. `answer_id` is the query's id, so a repeat is dropped at the sink.
 
     `span` is the short answer where the question asks for one and a sentence holds it. `cached_from` names the answer
-    that was given again; it is empty where this one was made for its question.
+    that was given again; it is empty where this one was made for its question. `session` is the key of the session
+    that it belongs to, `degraded` names what was done without.
     """
 
     answer_id: str
@@ -250,16 +261,26 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     degraded: tuple[str, ...] = ()
     span: ExactSpan | None = None
     cached_from: str = ""
+    session: str = ""
 
 
 class AnswerWithheld(Event, frozen=True, kw_only=True):
-    """No answer, and why, in words that may be shown to the asker. `cached_from` as on AnswerGiven."""
+    """No answer, and why, in words that may be shown to the asker. The other fields as on AnswerGiven."""
 
     answer_id: str
     question: str
     reason: WithheldReason
     message: str
     cached_from: str = ""
+    session: str = ""
+    degraded: tuple[str, ...] = ()
+
+
+class TurnRemembered(Event, frozen=True, kw_only=True):
+    """An answer is part of its session now: the next question there may lean on it. `session` is the session's key."""
+
+    answer_id: str
+    session: str
 
 
 class QuestionStanding(Event, frozen=True, kw_only=True):

@@ -10,10 +10,11 @@ from processors.answer.assemble import assemble
 from processors.answer.check import check
 from processors.answer.expiry import refused, unwanted
 from processors.answer.generate import generate
+from processors.answer.remember import remember
 from processors.answer.rerank import rerank
 from processors.answer.retrieve import retrieve
 from processors.answer.rewrite import rewrite
-from processors.answer.tell import remember, tell
+from processors.answer.tell import note_told, tell
 from streams.hop import Hop, Journey
 from topics.answer import (
     ANSWER_CHANGED,
@@ -29,6 +30,7 @@ from topics.answer import (
     QUERY_ASKED_BULK,
     QUERY_PLANNED,
     QUESTION_ANSWERED,
+    TURN_REMEMBERED,
 )
 
 # Whoever asks gets an answer: also when time is up or nobody waits any more, also when it became a dead letter.
@@ -57,9 +59,11 @@ ANSWER: Final = Journey(
             (ANSWER_RENEWED,),
             tell,
             (QUESTION_ANSWERED, ANSWER_CHANGED),
-            committed=remember,
+            committed=note_told,
             waits_for=("questions", "answered", "serving"),
         ),
+        # behind the answer: it becomes a turn of its session; adding one again changes nothing
+        Hop((ANSWER_GIVEN,), remember, (TURN_REMEMBERED,), exactly_once=False),
     ],
     # A question crosses one consumer instead of seven; every topic between them is written all the same.
     fused=[("admit", "rewrite", "retrieve", "rerank", "assemble", "generate", "check")],

@@ -11,7 +11,7 @@ from functools import cached_property
 from importlib import metadata
 from typing import Any
 
-from adapters.erasables import KeptAnswers
+from adapters.erasables import KeptAnswers, SessionTurns
 from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
@@ -19,7 +19,7 @@ from adapters.index_manifest import check_manifest
 from adapters.isolated_parser import IsolatedParser, Isolation
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
-from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
+from adapters.memory import DictEmbeddingCache
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
@@ -30,7 +30,8 @@ from processors.answer.check import AnswerBar
 from processors.answer.kept import AnswerCache
 from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
-from processors.answer.reader import RuleReader, SpanReader
+from processors.answer.reader import SpanReader
+from processors.answer.sessions import Sessions
 from processors.answer.writing import ExtractiveWriter, Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
@@ -59,9 +60,11 @@ from streams.models import ladder_of, writer_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
+from streams.session_stores import sessions_of
 from streams.settings import Settings, child_environment
 from streams.standing import StandingWatch
 from streams.standing_views import AnsweredView, StandingView
+from streams.text_models import embedder_of, ranker_of, span_reader_of
 from topics.answer import QUERY_CANCELLED, QUESTION_ANSWERED, QUESTION_STANDING
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
 
@@ -294,9 +297,10 @@ class Parts:
     def _erasables(self) -> LivingStores:
         """What forgets a document, in the order in which it does: the index of every generation, then what they share.
         A store that may hold something of a document joins here."""
-        log, cache = self.port("keyed_log"), self.port("answer_cache")
+        log, cache, sessions = self.port("keyed_log"), self.port("answer_cache"), self.port("sessions")
         shared: tuple[Erasable, ...] = (
             *([] if cache is None else [KeptAnswers(cache)]),
+            *([] if sessions is None else [SessionTurns(sessions)]),
             ClaimBodies(log, self.port("claims")),
             Embeddings(log, self.port("embedding_cache")),
             *(TopicRecords(topic, log) for topic in BURIED),
@@ -357,6 +361,9 @@ class Parts:
         serving, retrieval, clock = self.port("serving"), self.port("retrieval"), self.port("clock")
         return StandingWatch(views, serving, retrieval, clock, self.settings.standing)
 
+    def _sessions(self) -> Sessions | None:
+        return sessions_of(self)
+
     def _prompts(self) -> FilePrompts:
         return FilePrompts()
 
@@ -371,29 +378,13 @@ class Parts:
         return EmbeddingJudge(self.port("embedder"))
 
     def _embedder(self) -> Embedder:
-        if self.settings.embed.model == "hashing":
-            return HashingEmbedder(self.settings.embed.dimension)
-        from adapters.sentence_transformers import SentenceTransformerEmbedder
-
-        model = SentenceTransformerEmbedder(batch=self.settings.embed.batch, threads=self.settings.embed.threads)
-        model.warm()
-        return model
+        return embedder_of(self.settings)
 
     def _ranker(self) -> Ranker:
-        if self.settings.embed.model == "hashing":
-            return OverlapRanker()
-        from adapters.late_interaction import MaxSimRanker
-
-        return MaxSimRanker(self.port("embedder"))
+        return ranker_of(self.settings, self.port("embedder"))
 
     def _span_reader(self) -> SpanReader:
-        if self.settings.embed.model == "hashing":
-            return RuleReader()
-        from adapters.minilm_reader import MiniLmReader
-
-        reader = MiniLmReader()
-        reader.warm()
-        return reader
+        return span_reader_of(self.settings)
 
     def _ladder(self) -> Ladder:
         return ladder_of(self.settings)

@@ -28,6 +28,7 @@ from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
 from streams.section import Section, secret
+from streams.session_settings import SessionsSection
 from streams.standing_settings import StandingQuestions
 
 
@@ -333,6 +334,7 @@ class Settings(BaseSettings):
     models: Models = Models()
     cache: AnswerCaching = AnswerCaching()
     standing: StandingQuestions = StandingQuestions()
+    sessions: SessionsSection = SessionsSection()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()

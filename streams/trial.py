@@ -128,7 +128,7 @@ class Trial:
 
     def _must_not_be_refused(self) -> None:
         for event in self._driver.events(ANSWER_GIVEN):
-            if isinstance(event, AnswerWithheld) and event.reason != "not_in_documents":
+            if isinstance(event, AnswerWithheld) and event.reason not in ("not_in_documents", "no_question"):
                 raise EvaluationError(f"question {event.answer_id!r} was refused: {event.message}")
 
     def _run(self) -> None:

@@ -21,6 +21,7 @@ from schemas.queries import (
     QueryPlanned,
     QuestionAnswered,
     QuestionStanding,
+    TurnRemembered,
 )
 from topics.topic import Topic
 
@@ -40,6 +41,10 @@ def by_query(event: AnswerDelta | QueryCancelled) -> str:
 
 def by_answer(event: Any) -> str:
     return str(event.answer_id)
+
+
+def by_turn(event: TurnRemembered) -> str:
+    return event.session
 
 
 def by_question(event: Any) -> str:
@@ -90,6 +95,10 @@ ANSWER_GIVEN: Final = Topic[AnswerGiven | AnswerWithheld](
     transactional=False,
     replies=True,
 )
+# It says when a turn can be leaned on, and holds no words of it.
+TURN_REMEMBERED: Final = Topic[TurnRemembered](
+    "rag.turn.remembered.v1", (TurnRemembered,), by_turn, retention=WEEK, transactional=False
+)
 QUESTION_STANDING: Final = Topic[QuestionStanding](
     "rag.question.standing.v1", (QuestionStanding,), by_question, cleanup="compact", transactional=False
 )
@@ -115,6 +124,7 @@ ANSWER_TOPICS: Final = (
     ANSWER_DELTA,
     ANSWER_DRAFTED,
     ANSWER_GIVEN,
+    TURN_REMEMBERED,
     QUESTION_STANDING,
     ANSWER_RENEWED,
     QUESTION_ANSWERED,

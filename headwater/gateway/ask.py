@@ -38,6 +38,7 @@ KEEP_ALIVE_S: Final = 10.0
 _CANCELLED: Final = "cancelled"
 _OUTCOMES: Final = {
     "not_in_documents": "abstained",
+    "no_question": "abstained",
     "invalid_question": "blocked",
     "refused": "blocked",
     "cancelled": _CANCELLED,
@@ -54,7 +55,9 @@ class Ask(BaseModel):
 
     question: str = Field(description="In the asker's own words.")
     tenant: str = Field("", description="Whose documents; or say it in X-Tenant.")
-    session: str = Field("", max_length=200, description="Questions of a session are answered in order.")
+    session: str = Field(
+        "", max_length=200, description="Questions of a session are answered in order and may lean on those before."
+    )
     user: str = Field("", max_length=200, description="Who asks.")
     groups: tuple[str, ...] = Field((), max_length=200, description="Principals of the asker: group:x, user:y.")
     filters: dict[str, str] = Field(default_factory=dict, description="Metadata that a passage must have.")
@@ -223,8 +226,8 @@ async def _kept_alive(replies: AsyncIterator[Reply]) -> AsyncIterator[Reply | No
 
 
 def _answer(reply: AnswerGiven | AnswerWithheld) -> dict[str, Any]:
-    """An answer as JSON. That the documents don't answer is an answer; every other reason is a problem."""
-    if isinstance(reply, AnswerWithheld) and reply.reason != "not_in_documents":
+    """An answer as JSON. That the documents don't answer, or nothing was asked, is an answer; all else is a problem."""
+    if isinstance(reply, AnswerWithheld) and reply.reason not in ("not_in_documents", "no_question"):
         raise of_withheld(reply)
     fields: dict[str, Any] = msgspec.to_builtins(reply)
     fields.pop("type")

@@ -32,7 +32,7 @@ def assemble(
         return
     if len(chosen) > 1 and left_s(ranked.query.deadline_at, clock) < ladder.fewer_s:
         sources, degraded = _numbered(chosen[: (len(chosen) + 1) // 2]), (*degraded, FEWER)
-    rendered = prompt.render(ranked.query.question, sources)
+    rendered = prompt.render(ranked.query.meant, sources)
     yield PromptAssembled(
         tenant=ranked.tenant,
         query=ranked.query,

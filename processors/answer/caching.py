@@ -34,6 +34,7 @@ from processors.answer.ladder import left_s
 from processors.answer.limits import RetrievalLimits
 from processors.answer.rerank import ranked_again
 from processors.answer.retrieve import by_id, digest_of, found_again
+from processors.answer.sessions import session_of
 from processors.ports import Clock, Served, Serving
 from schemas.documents import DocumentHead
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, CacheTicket, Query, QueryPlanned, Source
@@ -231,7 +232,8 @@ def ticket_of(planned: QueryPlanned, generation: str, pipeline: str) -> CacheTic
     """The key of an answer: whoever differs in any of it has another. The scope is the same without the question."""
     query = planned.query
     who = [planned.tenant, sorted(principals(query)), query.max_passages, sorted(query.filters.items())]
-    what = [planned.kind, same_question(query.question), [same_question(variant) for variant in planned.variants]]
+    asked = (query.question, query.resolved, *planned.variants)
+    what = [planned.kind, *map(same_question, asked)]
     scope = _digest([generation, pipeline, who])
     return CacheTicket(key=_digest([scope, what]), generation=generation, scope=scope)
 
@@ -305,4 +307,5 @@ def _again(answer: AnswerGiven | AnswerWithheld, query: Query) -> AnswerGiven | 
     if answer.answer_id == query.query_id:
         return answer
     question = query.question[:ECHO_CHARS] if isinstance(answer, AnswerWithheld) else query.question
-    return replace(answer, answer_id=query.query_id, question=question, cached_from=answer.answer_id)
+    session = session_of(answer.tenant, query)
+    return replace(answer, answer_id=query.query_id, question=question, cached_from=answer.answer_id, session=session)

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from processors.answer.caching import Answers
 from processors.answer.expiry import UNAVAILABLE, withheld
 from processors.answer.sentences import Span, locate, sentences
+from processors.answer.sessions import session_of
 from processors.answer.standing import renewed
 from processors.answer.words import coverage, stems
 from processors.answer.writing import TRUNCATED, cited
@@ -76,7 +79,8 @@ def _final(
         yield withheld(draft.tenant, draft.query, "unavailable", UNAVAILABLE)
         return
     if not standing or confidence < bar.confidence:
-        yield withheld(draft.tenant, draft.query, "not_in_documents", NOT_IN_DOCUMENTS)
+        no = withheld(draft.tenant, draft.query, "not_in_documents", NOT_IN_DOCUMENTS)
+        yield replace(no, degraded=draft.degraded)
         return
     yield AnswerGiven(
         tenant=draft.tenant,
@@ -91,6 +95,7 @@ def _final(
         passages=tuple(source.passage.object_id for source in draft.sources),
         degraded=draft.degraded,
         span=next((each.span for each in standing if each.span), None),
+        session=session_of(draft.tenant, draft.query),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from processors.answer.sessions import session_of
 from processors.ports import Clock
 from schemas.envelope import Event
 from schemas.queries import AnswerWithheld, Query, WithheldReason
@@ -40,7 +41,12 @@ def withheld(tenant: str, query: Query, reason: WithheldReason, message: str) ->
     'q1'
     """
     return AnswerWithheld(
-        tenant=tenant, answer_id=query.query_id, question=query.question[:ECHO_CHARS], reason=reason, message=message
+        tenant=tenant,
+        answer_id=query.query_id,
+        question=query.question[:ECHO_CHARS],
+        reason=reason,
+        message=message,
+        session=session_of(tenant, query),
     )
 
 

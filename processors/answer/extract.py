@@ -40,10 +40,10 @@ SURE_BY_RELEVANCE: Final = 9.3
 SURE_BY_PARTICULARS: Final = 1.1
 UNSURE: Final = 7.2
 # The same where the reader can say how likely its words are (bench/reader).
-READ_BY_RELEVANCE: Final = 6.0
-READ_BY_PARTICULARS: Final = 1.0
-READ_BY_MARGIN: Final = 0.25
-UNREAD: Final = 4.0
+READ_BY_RELEVANCE: Final = 6.1
+READ_BY_PARTICULARS: Final = 1.6
+READ_BY_MARGIN: Final = 0.16
+UNREAD: Final = 5.0
 # Below this the writer says nothing at all: no bar of any deployment should let it pass.
 LEAST_CONFIDENCE: Final = 0.05
 HEADING_WORDS: Final = 8

@@ -29,13 +29,14 @@ def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clo
     """Chooses the few passages to answer from, best first.
 
     A call of the ranker can't be interrupted, so the time there is bounds what it is given to read. It may fail without
-    harm: the fused order is then used, and `degraded` says so.
+    harm: the fused order is then used, and `degraded` says so. A question that was resolved against its session is read
+    both ways, and taken as it was asked where a passage fits that better: then it leant on nothing.
     """
     readable = _readable(found, retrieval, clock)
     wanted = _wanted(found.query, retrieval)
     began = clock.monotonic()
     texts = [passage_text(passage.title, passage.heading_path, passage.text) for passage in readable]
-    scores = _scored(ranker, found.query.question, texts)
+    query, scores = _understood(found.query, texts, ranker)
     seconds = clock.monotonic() - began
     rest = found.passages[len(scores) :]
     ranked = [*_mixed(found.passages[: len(scores)], scores, retrieval.rank_weight), *rest][:wanted]
@@ -46,9 +47,9 @@ def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clo
         ticket = replace(ticket, scores=ordered, ranked=digest_of(ranked))
     yield PassagesRanked(
         tenant=found.tenant,
-        query=replace(found.query, ticket=ticket),
+        query=replace(query, ticket=ticket),
         passages=tuple(ranked),
-        degraded=_degraded(found.passages, scores),
+        degraded=(*found.degraded, *_degraded(found.passages, scores)),
         usage=_usage(ranker, seconds) if scores else (),
     )
 
@@ -70,6 +71,8 @@ def _wanted(query: Query, retrieval: RetrievalLimits) -> int:
 def _readable(found: PassagesFound, retrieval: RetrievalLimits, clock: Clock) -> tuple[Passage, ...]:
     """As many of the best as the ranker can read in time."""
     room = _milliseconds(found.query, retrieval, clock) * retrieval.rank_chars_per_ms
+    # What was resolved is read twice.
+    room = room // 2 if found.query.resolved else room
     sizes = accumulate(len(passage.text) for passage in found.passages)
     return found.passages[: sum(size <= room for size in sizes)]
 
@@ -78,6 +81,24 @@ def _milliseconds(query: Query, retrieval: RetrievalLimits, clock: Clock) -> int
     if not query.deadline_at:
         return retrieval.rerank_deadline_ms
     return min(retrieval.rerank_deadline_ms, max(0, query.deadline_at - clock.now()) // 1_000)
+
+
+def _understood(query: Query, texts: Sequence[str], ranker: Ranker) -> tuple[Query, list[float]]:
+    """The question as a passage fits it best, and the scores by that: as it is meant behind its session, or as asked.
+
+    How well the best passage fits is measured by what the question itself scores, so that both can be compared.
+    """
+    if not (query.resolved and texts):
+        return query, _scored(ranker, query.question, texts)
+    as_asked, as_meant = (_scored(ranker, said, [said, *texts]) for said in (query.question, query.resolved))
+    if as_asked and as_meant and _best_fit(as_asked) > _best_fit(as_meant):
+        return replace(query, resolved=""), as_asked[1:]
+    return query, as_meant[1:]
+
+
+def _best_fit(scores: Sequence[float]) -> float:
+    own, *others = scores
+    return max(others) / own if own > 0 else 0.0
 
 
 def _scored(ranker: Ranker, question: str, texts: Sequence[str]) -> list[float]:

@@ -45,7 +45,13 @@ def retrieve(
     of heads that is being rebuilt, or an index that is down, raises its UnavailableError: the question waits.
     """
     if planned.kind not in ("retrieval", "UNKNOWN"):
-        yield PassagesFound(tenant=planned.tenant, query=planned.query, plan=planned.variants, passages=())
+        yield PassagesFound(
+            tenant=planned.tenant,
+            query=planned.query,
+            plan=planned.variants,
+            passages=(),
+            degraded=planned.degraded,
+        )
         return
     if unknown := set(planned.query.filters) - FILTERS:
         raise Reject(f"wanted filters among {sorted(FILTERS)}, got {sorted(unknown)}; leave them out")
@@ -67,6 +73,7 @@ def retrieve(
         fenced=len(outcome.fenced),
         rounds=outcome.rounds,
         usage=usage,
+        degraded=planned.degraded,
     )
 
 

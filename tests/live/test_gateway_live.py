@@ -128,10 +128,11 @@ def test_when_an_answer_is_withheld_then_the_status_says_why(gateway: str, reaso
     assert ("retry-after" in response.headers) == (status == 503)
 
 
-def test_when_the_documents_dont_answer_then_that_is_an_answer(gateway: str) -> None:
-    response = post(gateway, "/v1/ask", {"question": "withhold not_in_documents", "tenant": "acme"})
+@pytest.mark.parametrize("reason", ["not_in_documents", "no_question"])
+def test_when_the_documents_dont_answer_or_nothing_was_asked_then_that_is_an_answer(gateway: str, reason: str) -> None:
+    response = post(gateway, "/v1/ask", {"question": f"withhold {reason}", "tenant": "acme"})
     assert response.status_code == 200
-    assert (response.json()["withheld"], response.json()["citations"]) == ("not_in_documents", [])
+    assert (response.json()["withheld"], response.json()["citations"]) == (reason, [])
 
 
 def test_when_nobody_answers_then_it_is_504_at_the_deadline(gateway: str) -> None:

@@ -14,6 +14,7 @@ from adapters.one_serving import OneGeneration, OneLife, OneServing
 from adapters.parsers import InProcessParser
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds
+from adapters.session_memory import MemorySessions
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
@@ -91,6 +92,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "ranker": OverlapRanker(),
         "redaction": RedactionPolicy(),
         "retrieval": RetrievalLimits(),
+        "sessions": MemorySessions(SystemClock()),
         "signer": MinHashSigner(),
         "splitter": StructureSplitter(200, 120, embedder.count),
         "store": MemoryIndex(),

@@ -164,3 +164,32 @@ def test_when_the_fused_scores_move_then_ranking_again_says_whether_others_are_r
 def test_when_not_all_was_ranked_then_the_ticket_says_nothing_of_it() -> None:
     ticket = ranked(ticketed(*TEXTS), FixedRanker([], error=UnavailableError("away"))).query.ticket
     assert ticket is not None and (ticket.ranked, ticket.scores) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("question", "resolved", "meant"),
+    [
+        ("it falls", "it falls snow hills", "it falls snow hills"),
+        ("red valve leaks", "red valve leaks harbour tower", "red valve leaks"),
+        ("red valve leaks", "", "red valve leaks"),
+    ],
+    ids=["fits as meant", "fits as asked", "stands by itself"],
+)
+def test_when_a_question_was_resolved_then_it_is_taken_as_a_passage_fits_it_best(
+    question: str, resolved: str, meant: str
+) -> None:
+    event = found(*TEXTS)
+    event = replace(event, query=replace(event.query, question=question, resolved=resolved))
+    outcome = ranked(event, OverlapRanker())
+    assert outcome.query.meant == meant
+    assert sorted(one.scores["rank"] for one in outcome.passages) == sorted(OverlapRanker().score(meant, TEXTS))
+
+
+def test_when_both_ways_have_to_be_read_then_half_as_much_is_read_of_each() -> None:
+    clock, limits = ManualClock(), RetrievalLimits(rerank_deadline_ms=1, rank_chars_per_ms=sum(map(len, TEXTS)))
+    event = found(*TEXTS)
+    whole, half = FixedRanker([1.0] * 9), FixedRanker([1.0] * 9)
+    ranked(event, whole, clock, limits)
+    ranked(replace(event, query=replace(event.query, resolved="red valve leaks snow")), half, clock, limits)
+    # Beside the texts, the question itself is read the second time.
+    assert (len(whole.read), len(half.read)) == (4, 1 + 1)

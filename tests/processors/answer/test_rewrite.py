@@ -15,9 +15,12 @@ from adapters.host import SystemClock
 from adapters.memory import ManualClock, OverlapRanker
 from processors.answer.caching import Answers, CacheLimits, Result, same_question
 from processors.answer.expiry import unwanted
+from processors.answer.kinds import NAMES_NOTHING, TALK
 from processors.answer.rerank import rerank
 from processors.answer.retrieve import retrieve
+from processors.answer.rewrite import plan as plan_of
 from processors.answer.rewrite import rewrite
+from processors.answer.sessions import NOTHING_SAID, Session, Turn
 from schemas.envelope import Micros
 from schemas.queries import (
     AnswerDrafted,
@@ -97,16 +100,59 @@ def final(query_id: str, reason: WithheldReason | None) -> AnswerGiven | AnswerW
 
 
 async def planned(admitted: QueryAdmitted, answers: Answers, corpus: Corpus) -> Outcome:
-    (outcome,) = [one async for one in rewrite(admitted, answers, corpus.serving, corpus.limits, SystemClock())]
+    (outcome,) = [one async for one in rewrite(admitted, answers, corpus.serving, corpus.limits, SystemClock(), None)]
     return outcome
 
 
-@pytest.mark.parametrize("question", ["How long is a delta kept?", "Wie lange bleibt ein Delta?", "hello", "ログとは?"])
+@pytest.mark.parametrize(
+    "question", ["How long is a delta kept?", "Wie lange bleibt ein Delta?", "Who wrote Hello?", "ログとは?"]
+)
 def test_when_planned_then_the_question_is_its_one_variant_in_its_language(question: str) -> None:
     outcome = asyncio.run(planned(QueryAdmitted(tenant=TENANT, query=query(question)), Answers(), Corpus()))
     assert isinstance(outcome, QueryPlanned)
     assert (outcome.kind, outcome.variants) == ("retrieval", (question,))
     assert outcome.query == query(question)
+
+
+BORN = Turn("a", Micros(1), "When was Nikola Tesla born?", titles=("Inventors",))
+
+
+def test_when_a_question_leans_on_its_session_then_it_is_planned_as_asked_and_as_meant() -> None:
+    outcome = plan_of(TENANT, query("Where did he die?"), Session((BORN,)))
+    assert isinstance(outcome, QueryPlanned)
+    first, *others = outcome.variants
+    assert first == outcome.query.question == "Where did he die?"
+    assert outcome.query.resolved == outcome.query.meant == others[0]
+    assert len(outcome.variants) <= 4 and not outcome.degraded
+
+
+def test_when_a_question_stands_by_itself_then_its_session_changes_nothing_of_the_plan() -> None:
+    asked = query("Where did Nikola Tesla die?")
+    assert plan_of(TENANT, asked, Session((BORN,))) == plan_of(TENANT, asked, NOTHING_SAID)
+
+
+@pytest.mark.parametrize("question", ["Where did he die in New York?", "And why?", "Hello!"])
+def test_when_nobody_can_say_what_was_said_then_whatever_is_answered_says_so(question: str) -> None:
+    assert plan_of(TENANT, query(question), None).degraded == ("session",)
+
+
+@pytest.mark.parametrize(
+    ("question", "message"), [("Thank you!", TALK), ("And why?", NAMES_NOTHING), ("What is it?", NAMES_NOTHING)]
+)
+def test_when_nothing_is_asked_or_named_then_that_is_said_and_nothing_searched(question: str, message: str) -> None:
+    outcome = plan_of(TENANT, query(question), NOTHING_SAID)
+    assert isinstance(outcome, AnswerWithheld)
+    assert (outcome.reason, outcome.message) == ("no_question", message)
+
+
+def test_when_a_question_names_nothing_but_leans_on_another_then_it_is_searched_for() -> None:
+    assert isinstance(plan_of(TENANT, query("And why?"), Session((BORN,))), QueryPlanned)
+
+
+def test_when_an_application_says_what_is_meant_then_it_is_dropped() -> None:
+    forged = replace(query(), resolved="What is in the safe?")
+    outcome = asyncio.run(planned(QueryAdmitted(tenant=TENANT, query=forged), Answers(), Corpus()))
+    assert isinstance(outcome, QueryPlanned) and outcome.query.meant == query().question
 
 
 @pytest.mark.parametrize("answers", [Answers(), Answers(MemoryAnswers(ManualClock()))], ids=["without", "with a cache"])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from adapters.heads_view import MemoryHeads
 from adapters.memory import HashingEmbedder, MemoryIndex
 from adapters.one_serving import OneGeneration, OneServing
-from processors.answer.tell import remember, tell
+from processors.answer.tell import note_told, tell
 from schemas.documents import DocumentHead, HeadChunk
 from schemas.envelope import Version
 from schemas.queries import (
@@ -65,7 +65,7 @@ class Telling:
 
     def __call__(self, *events: AnswerRenewed) -> list[AnswerChanged]:
         outs = [out for outs in tell(events, self.questions, self.answered, self.serving) for out in outs]  # type: ignore[union-attr]
-        remember(outs, self.answered)
+        note_told(outs, self.answered)
         return [out for out in outs if isinstance(out, AnswerChanged)]
 
 
