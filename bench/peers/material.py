@@ -20,7 +20,7 @@ __all__ = ["EDITED", "EDITS", "GATE", "Material", "edited", "material_of", "vect
 
 SEED: Final = 7
 # Not asked one at a time: for warming up, and for eight askers.
-OTHERS: Final = 3_000
+OTHERS: Final = 2_000
 EDITS: Final = 60
 EDITED: Final = "gate"
 GATE: Final = "What is the code word of gate Tamarind?"

@@ -65,6 +65,7 @@ def main() -> int:
     raw = HERE / "raw.json"
     kept = json.loads(raw.read_text("utf-8"))["rows"] if raw.exists() and set(arguments.parts) < set(PARTS) else {}
     rows = {**kept, **measured(arguments)}
+    rows = {name: rows[name] for name in (*report.OURS, *PEERS) if name in rows}
     told = {"machine": machine(), "note": arguments.note, "questions": arguments.questions, "rows": rows}
     raw.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     lines, met = report.verdicts(rows)

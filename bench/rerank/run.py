@@ -118,7 +118,7 @@ def _runs(outcomes: dict[str, Any]) -> dict[str, list[str]]:
 def measured(held: InMemory, embedder: SentenceTransformerEmbedder, material: Material) -> dict[str, Any]:
     """All ways, of the width that is shipped, and the widths."""
     found = found_of(held, material, SHIPPED)
-    some = dict(list(found.items())[: max(20, len(found) // 4)])
+    some = dict(list(found.items())[: max(20, len(found) // 8)])
     limits = RetrievalLimits(passages=TOP)
     ranker = MaxSimRanker(embedder)
     say("token vectors stored")
