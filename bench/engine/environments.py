@@ -21,12 +21,12 @@ class PeerMissingError(Exception):
     """A peer's environment can't be made here; the message says what the installer said."""
 
 
-def python_of(peer: str, peers: Path = PEERS) -> Path:
-    """The interpreter of a peer's own environment, made on first use. Raises PeerMissingError."""
+def python_of(peer: str, peers: Path = PEERS, home: Path | None = None) -> Path:
+    """The interpreter of a peer's own environment, made on first use; `home` holds it. Raises PeerMissingError."""
     pinned = peers / f"{peer}.txt"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     mark = hashlib.sha256(pinned.read_bytes() + version.encode()).hexdigest()[:12]
-    folder = user_cache() / "bench" / f"{peer}-{mark}"
+    folder = (home or user_cache() / "bench") / f"{peer}-{mark}"
     ready = folder / "ready"
     if not ready.exists():
         uv = shutil.which("uv")
