@@ -15,7 +15,7 @@ from streams.selection import select
         (("ingest",), [f"headwater.ingest.{step}.v1" for step in ("parse", "settle", "survey", "erase")]),
         (("ingest.chunk",), ["headwater.ingest.chunk.v1"]),
         (("ingest.parse+redact", "ingest.chunk"), ["headwater.ingest.parse.v1", "headwater.ingest.chunk.v1"]),
-        (("answer", "answer"), ["headwater.answer.admit.v1", "headwater.answer.tell.v1"]),
+        (("answer", "answer"), [f"headwater.answer.{step}.v1" for step in ("admit", "tell", "remember")]),
     ],
 )
 def test_when_words_are_given_then_these_groups_run(words: tuple[str, ...], groups: list[str]) -> None:
