@@ -92,7 +92,8 @@ class StandingWatch:
         self._generations: dict[str, str] = {}
         self._swapped: defaultdict[str, set[str]] = defaultdict(set)
         self._lock = threading.Lock()
-        self._free_at = self._swept_at = self._chose_at = clock.monotonic()
+        self._free_at = self._swept_at = clock.monotonic()
+        self._chosen_anew = True
 
     @property
     def is_wanted(self) -> bool:
@@ -106,6 +107,10 @@ class StandingWatch:
         with self._lock:
             for one in documents:
                 self._swapped[one.tenant].add(one.document)
+
+    def promoted(self) -> None:
+        """Which index generation serves whom may have changed. From the thread of `turn`."""
+        self._chosen_anew = True
 
     def orphans(self, owned: Owned) -> list[str]:
         """Keys of answers to questions that stand no more."""
@@ -156,7 +161,7 @@ class StandingWatch:
     def _mark(self, now: float) -> None:
         with self._lock:
             swapped, self._swapped = self._swapped, defaultdict(set)
-        promoted = self._promoted(now)
+        promoted = self._served_by_another()
         swept = now - self._swept_at >= self._settings.sweep_s
         self._swept_at = now if swept else self._swept_at
         if not (swapped or promoted or swept):
@@ -172,21 +177,22 @@ class StandingWatch:
         last = self._answered.get(one.question.tenant, one.question.question_id)
         return last is not None and any(read.document in documents for read in last.answer.read)
 
-    def _promoted(self, now: float) -> set[str]:
+    def _served_by_another(self) -> set[str]:
         """Tenants that another index generation serves than when this was last asked."""
-        if now - self._chose_at < self._settings.interval_s:
+        if not self._chosen_anew:
             return set()
-        self._chose_at = now
-        tenants, promoted = {one.question.tenant for one in self._watched.values()}, set()
-        for tenant in tenants:
+        self._chosen_anew = False
+        promoted = set()
+        for tenant in {one.question.tenant for one in self._watched.values()}:
             try:
                 with self._serving.lease(tenant) as served:
                     generation = served.generation
             except AdapterError:
+                self._chosen_anew = True
                 continue
-            if self._generations.setdefault(tenant, generation) != generation:
-                self._generations[tenant] = generation
+            if self._generations.get(tenant, generation) != generation:
                 promoted.add(tenant)
+            self._generations[tenant] = generation
         return promoted
 
     def _looked(self, now: float) -> Iterator[QueryAsked]:

@@ -59,6 +59,7 @@ class StandingKeeper:
         self._publisher: Publisher | None = None
         self._receipts: Follower | None = None
         self._known: Owned | None = None
+        self._served = -1
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set; a cluster that is away is waited for."""
@@ -81,6 +82,7 @@ class StandingKeeper:
             own = frozenset(partition for _, partition in self._telling.places())
             owned = Owned(own, publisher.partitions(ANSWER_RENEWED))
             self._catch_up(owned)
+            self._look_who_serves()
             for asked in self._watch.turn(owned):
                 publisher.send(QUERY_ASKED_BULK, asked, _headers(asked))
             self._bury(owned)
@@ -97,6 +99,12 @@ class StandingKeeper:
         for follower in self._parts.followers(("questions", "answered")):
             follower.catch_up(self._parts.settings.kafka.deadline_s)
         self._known = owned
+
+    def _look_who_serves(self) -> None:
+        version = self._parts.port("serving").wait(-1, 0.0)
+        if version != self._served:
+            self._served = version
+            self._watch.promoted()
 
     def _open(self) -> Publisher:
         if self._publisher is None:

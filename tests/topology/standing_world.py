@@ -76,6 +76,10 @@ class StandingWorld(World):
         self.questions.fold(gone)
         self.known.pop(f"{tenant}|{question_id}", None)
 
+    def promote(self) -> None:
+        super().promote()
+        self.watch.promoted()
+
     def restart(self) -> None:
         """Another process takes over: it has the views, folded from the log, and nothing else."""
         self.watch = StandingWatch((self.questions, self.answered), self.serving, FEW, self.clock, self.settings)
