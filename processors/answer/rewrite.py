@@ -3,7 +3,8 @@
 Without a model:
 1. Where it was asked in a session, what was said there is read; a session that is away is done without, and told.
 2. What is no question, and what names nothing that could be looked for, is told so.
-3. A question that leans on what was asked before is searched for as it was asked and as it is meant.
+3. A question that leans on what was asked before is searched for as it was asked and as it is meant; several in one
+   each by itself as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from processors.answer.followups import meanings
 from processors.answer.kinds import NAMES_NOTHING, TALK, kind_of
 from processors.answer.limits import RetrievalLimits
 from processors.answer.sessions import NOTHING_SAID, SESSION_AWAY, Session, Sessions, session_of
+from processors.answer.several import parts_of
 from processors.ports import Clock, Serving
 from schemas.queries import AnswerGiven, AnswerWithheld, Query, QueryAdmitted, QueryPlanned
 
@@ -57,5 +59,6 @@ def plan(tenant: str, query: Query, session: Session | None) -> QueryPlanned | A
     if kind == "direct" or (kind == "out_of_scope" and not meant):
         told = withheld(tenant, own, "no_question", TALK if kind == "direct" else NAMES_NOTHING)
         return replace(told, degraded=degraded)
-    variants = (query.question, *meant)
+    # What leans is taken as one question, so there are never more than four.
+    variants = (query.question, *(meant or parts_of(query.question)))
     return QueryPlanned(tenant=tenant, query=own, kind="retrieval", variants=variants, degraded=degraded)
