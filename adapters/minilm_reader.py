@@ -110,7 +110,8 @@ def _best(window: Window, pair: Any, scores: npt.NDArray[np.float32]) -> Reading
         place for place, part in enumerate(pair.sequence_ids) if part == 1 and pair.offsets[place][0] >= window.start
     ]
     if not may:
-        return Reading(window.start, window.start, _NOWHERE)
+        # Cut off, or without a word: it was not seen, so nothing can be said of it.
+        return Reading(window.start, window.start)
     first = may[0]
     begins, ends = scores[first : may[-1] + 1, 0], scores[first : may[-1] + 1, 1]
     both = begins[:, None] + ends[None, :]

@@ -20,6 +20,8 @@ MOST_SENTENCES: Final = 3
 RANKED: Final = 6
 # The reader reads the best of these: of labelled questions it finds no more by reading three, four or six.
 READ: Final = 2
+# A reader sees so many tokens only; beyond this many characters it would miss the end of the sentence.
+WINDOW_CHARS: Final = 500
 # A sentence this far below the best (in units of the score below) is not quoted beside it.
 MARGIN: Final = 0.8
 # Further below than this it does not complete the best either.
@@ -46,6 +48,8 @@ READ_BY_MARGIN: Final = 0.16
 UNREAD: Final = 5.0
 # Below this the writer says nothing at all: no bar of any deployment should let it pass.
 LEAST_CONFIDENCE: Final = 0.05
+# Odds beyond this are as good as none, and too large for a float.
+FARTHEST: Final = 50.0
 HEADING_WORDS: Final = 8
 _ENDS: Final = re.compile(r"[.!?:;…。！？][\"'”’»)\]*_`]*$")
 _ITEM: Final = re.compile(r"[-*+•|`~]|\d{1,3}[.)]\s")
@@ -84,9 +88,11 @@ class _Candidate:
 
     @property
     def window(self) -> Window:
-        """What a reader sees: the sentence, behind the one before."""
+        """What a reader sees: the sentence, behind the one before where both are short enough."""
         text = self.source.passage.text
         begin = self.before.start if self.before else self.span.start
+        if self.span.end - begin > WINDOW_CHARS:
+            begin = self.span.start
         return Window(text[begin : self.span.end], self.span.start - begin)
 
     @property
@@ -221,7 +227,7 @@ def _confidence(wanted: Asked, best: Sequence[_Candidate]) -> float:
 
 
 def _logistic(odds: float) -> float:
-    return 1 / (1 + exp(-odds))
+    return 1 / (1 + exp(-max(-FARTHEST, min(FARTHEST, odds))))
 
 
 def _quoted(wanted: Asked, best: Sequence[_Candidate]) -> list[_Candidate]:

@@ -58,3 +58,10 @@ def test_when_a_window_or_the_question_is_odd_then_the_words_stand_in_the_window
     ):
         (found,) = reader.read(question, [window])
         assert window.start <= found.start <= found.end <= len(window.text)
+
+
+def test_when_a_sentence_stands_too_far_back_to_be_seen_then_nothing_is_said_of_it(reader: SpanReader) -> None:
+    before = "It was planned in 1954 by a board of nine. " * 40
+    (found,) = reader.read(QUESTION, [Window(f"{before}It opened at last.", len(before))])
+    assert found.start == found.end == len(before)
+    assert found.margin is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from adapters.late_interaction import MaxSimRanker
@@ -10,7 +12,7 @@ from adapters.sentence_transformers import SentenceTransformerEmbedder
 from processors.answer.check import AnswerBar
 from processors.answer.cues import Asked, asked, fits
 from processors.answer.extract import MOST_SENTENCES, Evidence, extract
-from processors.answer.reader import RuleReader
+from processors.answer.reader import Reading, RuleReader, Window
 from processors.answer.words import coverage, rarity, stem, words
 from processors.ports import Ranker
 from tests.processors.answer.questions import sources
@@ -206,3 +208,33 @@ def test_when_a_word_is_in_no_text_then_missing_it_weighs_most() -> None:
     weight = rarity(["a common word", "another common word", "one common rarity"])
     assert coverage(["common", "unheard"], ["common"], weight) < 0.3
     assert coverage([], ["common"], weight) == 0.0
+
+
+class _Certain:
+    """A reader that is as sure as can be, of this or of the contrary."""
+
+    def __init__(self, margin: float) -> None:
+        self.margin = margin
+
+    def read(self, question: str, windows: Sequence[Window]) -> list[Reading]:
+        return [Reading(window.start, window.start + 3, self.margin) for window in windows]
+
+
+@pytest.mark.parametrize(("margin", "answers"), [(-1e6, False), (1e6, True)])
+def test_when_a_reader_is_as_sure_as_can_be_then_confidence_follows_it(margin: float, answers: bool) -> None:
+    evidence = extract("When was the treaty signed?", sources(GATES, TREATY, DAM), OverlapRanker(), _Certain(margin))
+    assert bool(evidence.sentences) is answers
+    assert (evidence.confidence > 0.99) is answers
+
+
+def test_when_the_reader_finds_the_words_elsewhere_then_that_sentence_is_quoted_first_with_them() -> None:
+    class Elsewhere(_Certain):
+        def read(self, question: str, windows: Sequence[Window]) -> list[Reading]:
+            wanted = [window.text.find("ten gates", window.start) for window in windows]
+            return [
+                Reading(at, at + 9, 9.0) if at >= 0 else Reading(window.start, window.start, -9.0)
+                for at, window in zip(wanted, windows, strict=True)
+            ]
+
+    evidence = extract("How many gates has the barrier?", sources(GATES, TREATY, DAM), OverlapRanker(), Elsewhere(0))
+    assert [sentence.span for sentence in evidence.sentences if sentence.span] == ["ten gates"]
