@@ -109,10 +109,19 @@ def _stamped(
 
 @dataclass
 class _Hit:
-    """An object and its scores: by search, and fused."""
+    """An object, its fused score, and where those of each search stand: most hits are never told of."""
 
     object: IndexObject
-    scores: dict[str, float]
+    fused: float
+    words: Mapping[str, float]
+    vectors: Mapping[str, float]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """By search, and fused."""
+        name = self.object.object_id
+        scores = {"bm25": self.words.get(name), "dense": self.vectors.get(name), "fused": self.fused}
+        return {method: score for method, score in scores.items() if score is not None}
 
 
 @dataclass
@@ -145,9 +154,9 @@ class _Search:
             more = more or width in (len(by_words), len(by_vector))
             for hit in self._fused(by_words, by_vector):
                 held = hits.get(hit.object.object_id)
-                if held is None or hit.scores["fused"] > held.scores["fused"]:
+                if held is None or hit.fused > held.fused:
                     hits[hit.object.object_id] = hit
-        return sorted(hits.values(), key=lambda hit: (-hit.scores["fused"], hit.object.object_id)), more
+        return sorted(hits.values(), key=lambda hit: (-hit.fused, hit.object.object_id)), more
 
     def _fused(self, by_words: Sequence[Candidate], by_vector: Sequence[Candidate]) -> list[_Hit]:
         fusion = weighted_scores if self.retrieval.fusion == "scores" else reciprocal_ranks
@@ -155,7 +164,7 @@ class _Search:
         weight = self.retrieval.vector_weight
         fused = fusion([(1.0 - weight, words), (weight, vectors)])
         objects = {found.object.object_id: found.object for found in (*by_words, *by_vector)}
-        return [_Hit(objects[name], _scores(name, words, vectors, score)) for name, score in fused.items()]
+        return [_Hit(objects[name], score, words, vectors) for name, score in fused.items()]
 
 
 def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
@@ -204,7 +213,7 @@ def _passage(hit: _Hit, head: DocumentHead, generation: str, ordinal: int, place
         source_uri=head.source_uri or hit.object.source_uri,
         start=chunk.start,
         end=chunk.end,
-        score=hit.scores["fused"],
+        score=hit.fused,
         page=chunk.page,
         heading_path=chunk.heading_path,
         scores=hit.scores,
@@ -221,11 +230,6 @@ def _passes(head: DocumentHead, filters: Mapping[str, str]) -> bool:
 
 def _by_id(found: Sequence[Candidate]) -> dict[str, float]:
     return {candidate.object.object_id: candidate.score for candidate in found}
-
-
-def _scores(name: str, words: Mapping[str, float], vectors: Mapping[str, float], fused: float) -> dict[str, float]:
-    scores = {"bm25": words.get(name), "dense": vectors.get(name), "fused": fused}
-    return {method: score for method, score in scores.items() if score is not None}
 
 
 def _usage(embedder: Embedder, variants: Sequence[str], seconds: float) -> tuple[Usage, ...]:
