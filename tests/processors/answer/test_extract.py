@@ -238,3 +238,15 @@ def test_when_the_reader_finds_the_words_elsewhere_then_that_sentence_is_quoted_
 
     evidence = extract("How many gates has the barrier?", sources(GATES, TREATY, DAM), OverlapRanker(), Elsewhere(0))
     assert [sentence.span for sentence in evidence.sentences if sentence.span] == ["ten gates"]
+
+
+def test_when_the_reader_finds_the_answer_in_the_second_best_sentence_then_that_one_is_quoted() -> None:
+    class Later(_Certain):
+        def read(self, question: str, windows: Sequence[Window]) -> list[Reading]:
+            return [Reading(0, 0, 9.0 if "1961" in window.text else -9.0) for window in windows]
+
+    texts = ("The treaty was signed in 1960.", "The treaty was signed in 1961.")
+    by_words = extract("When was the treaty signed?", sources(*texts), OverlapRanker(), RuleReader())
+    read = extract("When was the treaty signed?", sources(*texts), OverlapRanker(), Later(0))
+    assert [sentence.text for sentence in by_words.sentences] == [texts[0]]
+    assert [sentence.text for sentence in read.sentences] == [texts[1]]
