@@ -28,28 +28,24 @@ from msgspec.structs import replace as altered
 
 from adapters.answer_cache import MemoryAnswers
 from adapters.host import SystemClock
+from bench.cache.documents import TENANT, Documents
 from bench.cache.log import Ask, Change, Material, from_files, made, question_log
 from bench.cache.wording import told_apart
 from bench.engine.environments import machine
 from processors.answer.caching import Answers, Result
 from processors.answer.kept import KeptAnswer
-from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
-from schemas.envelope import Event, Micros
+from schemas.envelope import Micros
 from schemas.queries import AnswerGiven, AnswerWithheld, Query, QueryAsked
 from streams.answer import ANSWER
 from streams.driver import Driver
-from streams.ingest import INGEST
 from streams.parts import Parts
 from streams.pipeline import Origin
 from streams.settings import load
 from topics.answer import ANSWER_GIVEN, PROMPT_ASSEMBLED, QUERY_ASKED
-from topics.ingest import ACCESS_CHANGED, DOCUMENT_CHANGED
 
 CLAIM: Final = "cache"
 TARGET: Final = 0.40
-TENANT: Final = "bench"
 SEED: Final = 7
-ROUND: Final = 100
 HERE: Final = Path(__file__).parent
 
 Answer = AnswerGiven | AnswerWithheld
@@ -87,27 +83,16 @@ class Replay:
         self.tally = Tally()
         self._cache = Watched(SystemClock())
         answers = Answers(self._cache, "bench", tell=lambda result: self.tally.told.update([result]))
-        self._ingest = self._driver(INGEST, parts.port)
         self._cached = self._driver(ANSWER, lambda name: answers if name == "answers" else parts.port(name))
         self._fresh = self._driver(ANSWER, lambda name: Answers() if name == "answers" else parts.port(name))
         self._wordings: dict[str, str] = {}
-        self._number = 0
-
-    def publish(self, documents: dict[str, str]) -> None:
-        """The documents before anything is asked."""
-        names = list(documents)
-        for start in range(0, len(names), ROUND):
-            for name in names[start : start + ROUND]:
-                self._ingest.put(DOCUMENT_CHANGED, self._changed(name, documents[name]))
-            self._ingest.run()
-            self._ingest.forget()
-            say(f"published {min(start + ROUND, len(names))} of {len(names)}")
+        self.documents = Documents(parts, say)
 
     def take(self, happened: Ask | Change) -> None:
         if isinstance(happened, Ask):
             self._ask(happened)
         else:
-            self._change(happened)
+            self.documents.change(happened)
 
     def _ask(self, ask: Ask) -> None:
         tally, before = self.tally, Counter(self.tally.told)
@@ -146,7 +131,7 @@ class Replay:
         return current and cached.passages == fresh.passages
 
     def _asked(self, line: Driver, ask: Ask) -> tuple[Answer, tuple[float, float], int]:
-        query = Query(query_id=self._id(), question=ask.question, groups=ask.groups)
+        query = Query(query_id=self.documents.id(), question=ask.question, groups=ask.groups)
         line.put(QUERY_ASKED, QueryAsked(tenant=TENANT, event_id=query.query_id, query=query))
         began, cpu = time.perf_counter(), cpu_s()
         line.run()
@@ -156,29 +141,8 @@ class Replay:
         line.forget()
         return answer, spent, generated
 
-    def _change(self, change: Change) -> None:
-        event: Event
-        if change.kind == "delete":
-            event = DocumentDeleted(tenant=TENANT, event_id=self._id(), document=change.document)
-        elif change.kind == "restrict":
-            event = AccessChanged(tenant=TENANT, event_id=self._id(), document=change.document, access=("group:staff",))
-        else:
-            event = self._changed(change.document, change.text)
-        self._ingest.put(ACCESS_CHANGED if change.kind == "restrict" else DOCUMENT_CHANGED, event)
-        self._ingest.run()
-        self._ingest.forget()
-
-    def _changed(self, name: str, text: str) -> DocumentChanged:
-        return DocumentChanged(
-            tenant=TENANT, event_id=self._id(), document=name, media_type="text/plain", body=text.encode()
-        )
-
     def _driver(self, journey: Any, port: Callable[[str], Any]) -> Driver:
         return Driver([journey], port, self._parts.memory_codec(), Origin(SystemClock()))
-
-    def _id(self) -> str:
-        self._number += 1
-        return f"event-{self._number}"
 
 
 def say(progress: str) -> None:
@@ -204,7 +168,7 @@ def replayed(material: Material, arguments: argparse.Namespace, per_change: int,
     ):
         parts.port("heads").open()
         replay = Replay(parts)
-        replay.publish(material.documents)
+        replay.documents.publish(material.documents)
         log = question_log(material, arguments.asks, arguments.distinct, per_change, SEED)
         for number, happened in enumerate(log, 1):
             replay.take(happened)

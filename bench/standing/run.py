@@ -25,27 +25,22 @@ from typing import Any, Final
 
 from adapters.host import SystemClock
 from adapters.memory import ManualClock
+from bench.cache.documents import TENANT, Documents
 from bench.cache.log import Change, Material, from_files, made, question_log
 from bench.engine.environments import machine
-from schemas.documents import AccessChanged, DocumentChanged, DocumentDeleted
-from schemas.envelope import Event
 from schemas.queries import AnswerChanged, AnswerGiven, Query, QueryAsked, QuestionStanding
 from streams.answer import ANSWER
 from streams.driver import Driver
-from streams.ingest import INGEST
 from streams.parts import Parts
 from streams.pipeline import Origin
 from streams.settings import load
 from streams.standing import Owned, StandingWatch
 from streams.standing_settings import StandingQuestions
 from topics.answer import ANSWER_CHANGED, ANSWER_GIVEN, QUERY_ASKED_BULK
-from topics.ingest import ACCESS_CHANGED, DOCUMENT_CHANGED, DOCUMENT_HEAD, DOCUMENT_INDEXED
 
 CLAIM: Final = "standing"
 MOST_ASKED: Final = 0.10
-TENANT: Final = "bench"
 SEED: Final = 7
-ROUND: Final = 100
 HERE: Final = Path(__file__).parent
 ALL: Final = Owned(frozenset({0}), 1)
 AT_ONCE: Final = StandingQuestions(per_tenant=100_000, interval_s=0.0, in_flight=100_000, share=1.0, sweep_s=1e9)
@@ -71,7 +66,7 @@ class Standing:
     def __init__(self, parts: Parts) -> None:
         self.tally = Tally()
         self._known: dict[str, Said] = {}
-        self._number = 0
+        self.documents = Documents(parts, say)
         self._questions: dict[str, str] = {}
         self._views = parts.port("questions"), parts.port("answered")
         # A clock that stands: what a turn may take is the worker's care, not the bench's.
@@ -79,19 +74,9 @@ class Standing:
         serving = parts.port("serving")
         self._watch = StandingWatch(self._views, serving, parts.port("retrieval"), clock, AT_ONCE)
         ports = {"clock": clock}
-        self._ingest = Driver([INGEST], parts.port, parts.memory_codec(), Origin(SystemClock()))
         self._answer = Driver(
             [ANSWER], lambda name: ports.get(name) or parts.port(name), parts.memory_codec(), Origin(SystemClock())
         )
-
-    def publish(self, documents: dict[str, str]) -> None:
-        names = list(documents)
-        for start in range(0, len(names), ROUND):
-            for name in names[start : start + ROUND]:
-                self._ingest.put(DOCUMENT_CHANGED, self._changed(name, documents[name]))
-            self._ingest.run()
-            self._ingest.forget()
-            say(f"published {min(start + ROUND, len(names))} of {len(names)}")
 
     def subscribe(self, questions: tuple[str, ...]) -> None:
         for number, question in enumerate(questions):
@@ -106,7 +91,7 @@ class Standing:
 
     def take(self, change: Change, sample: list[str]) -> None:
         """One change, what is told of it, and what an oracle says to that."""
-        self._change(change)
+        self._watch.changed(self.documents.change(change))
         told = self._follow()
         self.tally.told.append(len(told))
         for reason in (event.reason for event in told.values()):
@@ -138,7 +123,7 @@ class Standing:
         return told
 
     def _oracle(self, name: str) -> Said:
-        query = Query(query_id=self._id(), question=self._questions[name])
+        query = Query(query_id=self.documents.id(), question=self._questions[name])
         self._answer.put(QUERY_ASKED_BULK, QueryAsked(tenant=TENANT, event_id=query.query_id, query=query))
         self._answer.run()
         (answer,) = self._answer.events(ANSWER_GIVEN)
@@ -146,28 +131,6 @@ class Standing:
         if isinstance(answer, AnswerGiven):
             return "", answer.text, _cited(answer)
         return answer.reason, answer.message, ()
-
-    def _change(self, change: Change) -> None:
-        event: Event
-        if change.kind == "delete":
-            event = DocumentDeleted(tenant=TENANT, event_id=self._id(), document=change.document)
-        elif change.kind == "restrict":
-            event = AccessChanged(tenant=TENANT, event_id=self._id(), document=change.document, access=("group:staff",))
-        else:
-            event = self._changed(change.document, change.text)
-        self._ingest.put(ACCESS_CHANGED if change.kind == "restrict" else DOCUMENT_CHANGED, event)
-        self._ingest.run()
-        self._watch.changed([*self._ingest.events(DOCUMENT_HEAD), *self._ingest.events(DOCUMENT_INDEXED)])
-        self._ingest.forget()
-
-    def _changed(self, name: str, text: str) -> DocumentChanged:
-        return DocumentChanged(
-            tenant=TENANT, event_id=self._id(), document=name, media_type="text/plain", body=text.encode()
-        )
-
-    def _id(self) -> str:
-        self._number += 1
-        return f"event-{self._number}"
 
 
 def _cited(answer: AnswerGiven | AnswerChanged) -> tuple[tuple[int, str, str], ...]:
@@ -228,7 +191,7 @@ def main() -> int:
     ):
         parts.port("heads").open()
         standing = Standing(parts)
-        standing.publish(material.documents)
+        standing.documents.publish(material.documents)
         standing.subscribe(material.questions[: arguments.standing])
         names = [f"q{number}" for number in range(arguments.standing)]
         for number, change in enumerate(changes(material, arguments.changes), 1):
