@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -25,14 +26,14 @@ _NEVER: Final = float("inf")
 _OFF: Final = BreakerRules(failures=2**62)
 
 
-def writer_of(settings: Settings, quoting: ExtractiveWriter, clock: Clock) -> Writer:
-    """The writer that the settings ask for; `quoting` is the one that needs no model."""
+def writer_of(settings: Settings, quoting: Callable[[], ExtractiveWriter], clock: Clock) -> Writer:
+    """The writer that the settings ask for; `quoting` makes the one that needs no server, where it is needed."""
     if not settings.generate.url:
-        return quoting
+        return quoting()
     writer = ModelWriter(_gateway(settings, clock), settings.generate.max_tokens)
     if settings.models.fallback != "extractive":
         return writer
-    return FallbackWriter(writer, quoting, clock, ladder_of(settings))
+    return FallbackWriter(writer, quoting(), clock, ladder_of(settings))
 
 
 def ladder_of(settings: Settings) -> Ladder:

@@ -390,5 +390,7 @@ class Parts:
         return ladder_of(self.settings)
 
     def _writer(self) -> Writer:
-        quoting = ExtractiveWriter(self.port("ranker"), self.port("span_reader"))
-        return writer_of(self.settings, quoting, self.port("clock"))
+        return writer_of(self.settings, self._quoting, self.port("clock"))
+
+    def _quoting(self) -> ExtractiveWriter:
+        return ExtractiveWriter(self.port("ranker"), self.port("span_reader"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from adapters.hashing_embedder import HashingEmbedder
 from adapters.memory import OverlapRanker
 from processors.answer.reader import RuleReader, SpanReader
@@ -10,7 +12,7 @@ from streams.settings import Settings
 
 __all__ = ["embedder_of", "ranker_of", "span_reader_of"]
 
-_NO_MODEL = "hashing"
+_NO_MODEL: Final = "hashing"
 
 
 def embedder_of(settings: Settings) -> Embedder:

@@ -39,7 +39,7 @@ def settings(large: StubModelServer, **models: Any) -> Settings:
 
 
 def drafts(settings: Settings, times: int = 1) -> list[Draft]:
-    writer = writer_of(settings, ExtractiveWriter(OverlapRanker(), RuleReader()), SystemClock())
+    writer = writer_of(settings, lambda: ExtractiveWriter(OverlapRanker(), RuleReader()), SystemClock())
 
     async def one(writer: Writer) -> Draft:
         *_, last = [item async for item in writer.write(PROMPT)]
@@ -56,9 +56,17 @@ def drafts(settings: Settings, times: int = 1) -> list[Draft]:
     return asyncio.run(run())
 
 
+def test_when_a_model_writes_alone_then_what_quotes_is_not_even_loaded(large: StubModelServer) -> None:
+    def unwanted() -> ExtractiveWriter:
+        raise AssertionError("wanted no quotes, and loaded what reads them")
+
+    alone = writer_of(settings(large, fallback="wait"), unwanted, SystemClock())
+    assert not isinstance(alone, ExtractiveWriter)
+
+
 def test_when_no_model_is_set_then_sources_are_quoted() -> None:
     assert isinstance(
-        writer_of(load(), ExtractiveWriter(OverlapRanker(), RuleReader()), SystemClock()), ExtractiveWriter
+        writer_of(load(), lambda: ExtractiveWriter(OverlapRanker(), RuleReader()), SystemClock()), ExtractiveWriter
     )
 
 
