@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,20 @@ from adapters.errors import MissingExtraError
 from processors.answer.reader import Reading, Window
 from processors.answer.words import STOP_WORDS, stem
 
-__all__ = ["ADAPTED_FROM", "CUES", "MAX_TOKENS", "WEIGHTS", "MiniLmReader", "cues", "pair_tokenizer"]
+__all__ = [
+    "ADAPTED_FROM",
+    "CUES",
+    "MAX_TOKENS",
+    "NOWHERE",
+    "SCALE",
+    "WEIGHTS",
+    "MiniLmReader",
+    "best_words",
+    "cues",
+    "padded",
+    "pair_tokenizer",
+    "through",
+]
 
 WEIGHTS: Final = Path(__file__).with_name("minilm_reader.npz")
 MAX_TOKENS: Final = 160
@@ -30,9 +43,11 @@ ADAPTED_FROM: Final = 3
 """The first adapted layer of six, counted from 0."""
 CUES: Final = 6
 """What is told of each token beside the model's own vector."""
-_SCALE: Final = 2.0
+SCALE: Final = 2.0
+"""By how much a correction counts."""
+NOWHERE: Final = -1e4
+"""As good as minus infinity, for scores and masks."""
 _LONGEST: Final = 15
-_NOWHERE: Final = -1e4
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -63,7 +78,7 @@ class MiniLmReader:
         pairs = loaded.tokenizer.encode_batch([(question, window.text) for window in windows])
         told = [cues(question, window, pair) for window, pair in zip(windows, pairs, strict=True)]
         scores = loaded.forward(pairs, told)
-        return [_best(*found) for found in zip(windows, pairs, scores, strict=True)]
+        return [best_words(*found) for found in zip(windows, pairs, scores, strict=True)]
 
     def _model(self) -> _Loaded:
         with self._loading:
@@ -104,7 +119,26 @@ def pair_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _best(window: Window, pair: Any, scores: npt.NDArray[np.float32]) -> Reading:
+def padded(torch: Any, pairs: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Token ids, parts and mask of some pairs, a row each."""
+    width = max(len(pair.ids) for pair in pairs)
+    ids, parts, mask = (torch.zeros((len(pairs), width), dtype=torch.long) for _ in range(3))
+    for row, pair in enumerate(pairs):
+        size = len(pair.ids)
+        ids[row, :size], parts[row, :size], mask[row, :size] = torch.tensor(pair.ids), torch.tensor(pair.type_ids), 1
+    return ids, parts, mask
+
+
+def through(layers: Iterable[Any], state: Any, mask: Any) -> Any:
+    """States behind some layers of the model; what the mask leaves out is not looked at."""
+    hidden = (1.0 - mask[:, None, None, :].float()) * NOWHERE
+    for layer in layers:
+        out = layer(state, attention_mask=hidden)
+        state = out[0] if isinstance(out, tuple) else out
+    return state
+
+
+def best_words(window: Window, pair: Any, scores: npt.NDArray[np.float32]) -> Reading:
     """The likeliest beginning and end, not further apart than answers are long."""
     may = [
         place for place, part in enumerate(pair.sequence_ids) if part == 1 and pair.offsets[place][0] >= window.start
@@ -117,7 +151,7 @@ def _best(window: Window, pair: Any, scores: npt.NDArray[np.float32]) -> Reading
     both = begins[:, None] + ends[None, :]
     size = len(both)
     apart = np.arange(size)[None, :] - np.arange(size)[:, None]
-    both = np.where((apart >= 0) & (apart < _LONGEST), both, np.float32(_NOWHERE))
+    both = np.where((apart >= 0) & (apart < _LONGEST), both, np.float32(2 * NOWHERE))
     begin, end = divmod(int(both.argmax()), size)
     margin = float(both[begin, end] - scores[0].sum())
     return Reading(pair.offsets[first + begin][0], pair.offsets[first + end][1], margin)
@@ -149,26 +183,20 @@ class _Loaded:
         for name, module in self._layers.named_modules():
             if f"{name}.a" in held:
                 with self._torch.no_grad():
-                    module.weight += _SCALE * held[f"{name}.b"] @ held[f"{name}.a"]
+                    module.weight += SCALE * held[f"{name}.b"] @ held[f"{name}.a"]
 
     def forward(self, pairs: Sequence[Any], told: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
         """For each token of each pair how likely the answer begins and ends there."""
         torch = self._torch
-        width = max(len(pair.ids) for pair in pairs)
-        ids, parts, mask = (torch.zeros((len(pairs), width), dtype=torch.long) for _ in range(3))
-        more = torch.zeros((len(pairs), width, CUES))
-        for row, (pair, cue) in enumerate(zip(pairs, told, strict=True)):
-            size = len(pair.ids)
-            ids[row, :size], parts[row, :size] = torch.tensor(pair.ids), torch.tensor(pair.type_ids)
-            mask[row, :size], more[row, :size] = 1, torch.from_numpy(cue)
-        hidden = (1.0 - mask[:, None, None, :].float()) * _NOWHERE
+        ids, parts, mask = padded(torch, pairs)
+        more = torch.zeros((*ids.shape, CUES))
+        for row, cue in enumerate(told):
+            more[row, : len(cue)] = torch.from_numpy(cue)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._has_bf16):
             state = self._embeddings(input_ids=ids, token_type_ids=parts)
-            for number, layer in enumerate(self._layers):
-                if number == ADAPTED_FROM:
-                    state = state + torch.nn.functional.linear(more, *self._own)
-                out = layer(state, attention_mask=hidden)
-                state = out[0] if isinstance(out, tuple) else out
+            state = through(self._layers[:ADAPTED_FROM], state, mask)
+            state = state + torch.nn.functional.linear(more, *self._own)
+            state = through(self._layers[ADAPTED_FROM:], state, mask)
         with torch.inference_mode():
             scores = torch.nn.functional.linear(torch.cat([state.float(), more], -1), *self._head)
         return [scores[row, : len(pair.ids)].numpy() for row, pair in enumerate(pairs)]

@@ -94,10 +94,8 @@ class ModelGateway:
 
     def _until(self, occasion: Occasion) -> float:
         """When the model must be done, in the loop's time."""
-        if not occasion.deadline_at:
-            return float("inf")
-        left_s = (occasion.deadline_at - self._shared.clock.now()) / 1e6
-        return asyncio.get_running_loop().time() + left_s - self._rules.reserve_s
+        left = left_s(occasion.deadline_at, self._shared.clock)
+        return asyncio.get_running_loop().time() + left - self._rules.reserve_s
 
     def _chain(self, first: RouteName) -> list[Route]:
         return sorted(self._routes, key=lambda route: route.name != first)

