@@ -32,7 +32,6 @@ __all__ = [
     "MemoryClaims",
     "MemoryIndex",
     "OverlapJudge",
-    "OverlapRanker",
 ]
 
 _WORD: Final = re.compile(r"\w+")
@@ -162,17 +161,6 @@ class DictEmbeddingCache:
         """Forgets a vector."""
         with self._lock:
             self._held.pop((model, text_hash), None)
-
-
-class OverlapRanker:
-    """The Ranker port by shared words: the share of the question's stems that a text holds."""
-
-    model = "overlap"
-
-    def score(self, question: str, texts: Sequence[str]) -> list[float]:
-        """One score per text, from 0 to 1."""
-        asked = set(_stems(question))
-        return [len(asked & set(_stems(text))) / max(1, len(asked)) for text in texts]
 
 
 class ManualClock:

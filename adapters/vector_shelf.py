@@ -152,8 +152,9 @@ class VectorShelf:
         hidden = ~self._allowed(access)[readers]
         some, scores = _scored(rows, vector, hidden, limit)
         best = _largest(scores, min(limit, len(scores)))
-        found = ((rows.entries[some[n]], float(scores[n])) for n in best if np.isfinite(scores[n]))
-        return [Candidate(entry.object, score) for entry, score in found if entry is not None]
+        best = best[np.isfinite(scores[best])]
+        found = zip(some[best].tolist(), scores[best].tolist(), strict=True)
+        return [Candidate(entry.object, score) for row, score in found if (entry := rows.entries[row]) is not None]
 
     def entries(self) -> list[Entry]:
         """All there is now."""

@@ -140,8 +140,7 @@ class IndexObject:
     vector: bytes
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """What a search found: the object and the score of the search that found it (not comparable across searches).
 
     Its vector is left out, since no reader of passages needs it and it is the largest part.

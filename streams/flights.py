@@ -65,7 +65,9 @@ class Flights:
     `accept` hands over a batch; `waiting` says that a dependency is away, `failed` what only a restart can heal.
     """
 
-    def __init__(self, stepper: Stepper, worker: Worker, clock: Clock, shore: Shore) -> None:
+    def __init__(
+        self, stepper: Stepper, worker: Worker, clock: Clock, shore: Shore, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.failed: BaseException | None = None
         self.waiting = 0
         self._name = stepper.name
@@ -73,7 +75,7 @@ class Flights:
         self._stepper = stepper
         self._clock = clock
         self._shore = shore
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop
         self._places = Turns(worker.in_flight_keys, worker.lane_weights)
         self._queues: dict[tuple[str, bytes], deque[_Queued]] = {}
         self._flying: dict[Flight, asyncio.Task[None]] = {}

@@ -16,6 +16,7 @@ The way of a record:
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -71,9 +72,10 @@ class KeyedHop:
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Raises what only a restart can heal."""
         kafka, worker = self._settings.kafka, self._settings.worker
-        sender = Sender(kafka, self.name)
+        loop = asyncio.new_event_loop()
+        sender = Sender(kafka, self.name, loop)
         stepper = Stepper(self.name, self._plan.pipeline, sender, worker.lane_weights)
-        self._flights = Flights(stepper, worker, self._clock, Shore(self._is_current, self._landed))
+        self._flights = Flights(stepper, worker, self._clock, Shore(self._is_current, self._landed), loop)
         topics = [topic.name for topic in self._plan.pipeline.reads]
         self._intake = Intake(kafka, worker, self.name, topics, self._clock)
         self._intake.leaving = self._leave

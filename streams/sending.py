@@ -29,10 +29,11 @@ _LEAVE_S: Final = 5.0
 
 
 class Sender:
-    """One producer and the thread that serves its delivery reports. Use it from one event loop."""
+    """One producer and the thread that serves its delivery reports. Threads may send; the futures are of one loop."""
 
-    def __init__(self, kafka: Kafka, hop: str) -> None:
+    def __init__(self, kafka: Kafka, hop: str, loop: asyncio.AbstractEventLoop) -> None:
         self._hop = hop
+        self._loop = loop
         self._producer = Producer(producer_config(kafka, **{"message.timeout.ms": int(kafka.deadline_s * 1_000)}))
         self._router = Router(self._producer)
         self._counters: dict[str, Any] = {}
@@ -41,21 +42,18 @@ class Sender:
         self._thread = threading.Thread(target=self._serve, name=f"{hop} sent", daemon=True)
 
     def start(self, topics: Iterable[str]) -> None:
-        """Begins to serve reports, and learns the partitions of these topics, which the loop must not wait for."""
+        """Begins to serve reports, and learns the partitions of these topics, which nobody has to wait for then."""
         self._thread.start()
         for topic in topics:
             with contextlib.suppress(StreamsError):
                 self._router.count(topic)
 
-    def send(self, outgoing: Iterable[Outgoing]) -> list[asyncio.Future[None]]:
-        """Hands records to the producer. Raises what `AWAY` lists, and a future ends with Stop where it was lost."""
-        futures, loop = [], asyncio.get_running_loop()
-        for out in outgoing:
-            future: asyncio.Future[None] = loop.create_future()
-            send(self._producer, self._router, out, on_delivery=self._reporter(future))
-            futures.append(future)
-            self._counted(out.topic).inc()
-        return futures
+    def send(self, out: Outgoing) -> asyncio.Future[None]:
+        """Hands a record to the producer. Raises what `AWAY` lists, and the future ends with Stop where it was lost."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        send(self._producer, self._router, out, on_delivery=self._reporter(future))
+        self._counted(out.topic).inc()
+        return future
 
     def close(self) -> None:
         """Waits a little for what is under way, and lets the producer go."""
@@ -79,7 +77,7 @@ class Sender:
             reports, self._reports = self._reports, []
             if reports:
                 with contextlib.suppress(RuntimeError):
-                    reports[0][0].get_loop().call_soon_threadsafe(_resolve, reports)
+                    self._loop.call_soon_threadsafe(_resolve, reports)
 
 
 def _resolve(reports: Iterable[tuple[asyncio.Future[None], Any]]) -> None:

@@ -1,8 +1,9 @@
-"""The steps of a pipeline on one record, in an event loop: in turn, in threads or streaming, each with its guard.
+"""The steps of a pipeline on one record: in turn, each with its guard, in threads or streaming in an event loop.
 
-What a step emits is produced at once. A step that fails is tried again within its budget, then the record becomes a
-dead letter and its asker hears of it. While a step runs, its guard may find that nobody waits any more: the step is
-then cancelled, and the guard's answer is all that is still said.
+Steps that don't stream follow one another in one thread, as far as they work: every change between threads costs a wait
+for the interpreter. What a step emits is produced at once. A step that fails is tried again within its budget, then the
+record becomes a dead letter and its asker hears of it. While a step runs, its guard may find that nobody waits any
+more: the step is then cancelled, and the guard's answer is all that is still said.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -34,6 +35,7 @@ __all__ = ["Flight", "Stepper", "Verdict"]
 _LOG = structlog.get_logger(__name__)
 # More threads than cores: a step may wait for an index or a view.
 STEP_THREADS: Final = 4
+_Found = TypeVar("_Found")
 # A guard's answer is no output of its step: its id is one that no output has.
 _GUARD: Final = -1
 
@@ -46,9 +48,20 @@ class Verdict(NamedTuple):
     answer: Event
 
 
+class _Halt(NamedTuple):
+    """The step before which a thread hands back to the event loop: it streams, or has failed."""
+
+    bound: BoundHop
+    inbound: Inbound
+    failure: Exception | None = None
+
+
 @dataclass(eq=False)
 class Flight:
-    """A record under way. `at` is the step that runs; `sent` what was produced so far, `written` onto which topics."""
+    """A record under way. `at` is the step that runs; `sent` what was produced so far, `written` onto which topics.
+
+    A thread and the event loop share it: what is produced, and that nothing more is (`over`), is said under the lock.
+    """
 
     record: Record
     lane: str
@@ -56,6 +69,8 @@ class Flight:
     sent: list[asyncio.Future[None]] = field(default_factory=list)
     written: set[str] = field(default_factory=set)
     verdict: Verdict | None = None
+    over: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Stepper:
@@ -72,13 +87,10 @@ class Stepper:
     async def run(self, flight: Flight) -> None:
         """All steps on one record, until the delivery reports of its outputs are good."""
         flight.sent, flight.written = [], set()
-        done = Processed.nothing(1)
-        first = self.pipeline.decode(0, flight.record, done)
-        self._send(flight, done.outgoing[0])
-        pending = [first] if first else []
-        for bound in self.pipeline.hops:
-            for inbound in [one for one in pending if self.pipeline.topic(one.topic).name in bound.reads]:
-                pending.extend(await self._step(flight, bound, inbound))
+        pending = list[Inbound]()
+        todo = self._todo(flight, pending)
+        while halt := await self._in_thread(flight, lambda: self._along(flight, todo, pending)):
+            pending.extend(await self._step(flight, halt))
         flight.at = None
         await asyncio.gather(*flight.sent)
 
@@ -86,18 +98,24 @@ class Stepper:
         """What the guard said while a step ran; what the steps before it wrote must be there as well."""
         assert flight.verdict is not None
         sent, flight.sent = flight.sent, []
-        self._say(flight, flight.verdict)
+        _, out = self._told(flight.verdict)
+        self._produce(flight, out)
         await asyncio.gather(*sent, *flight.sent)
 
     def unwanted(self, flight: Flight) -> Verdict | None:
-        """What the guard of the running step says now; nothing once the step has said the like itself."""
-        if flight.at is None:
-            return None
-        bound, inbound = flight.at
-        answer = bound.guard(inbound.event)
-        if answer is None or bound.hop.topic_of(answer).name in flight.written:
-            return None
-        return Verdict(bound, inbound, answer)
+        """What the guard of the running step says now; nothing once the step has said the like itself.
+
+        Where it says something, nothing that the steps emit is produced any more.
+        """
+        with flight.lock:
+            if flight.at is None or flight.over:
+                return None
+            bound, inbound = flight.at
+            answer = bound.guard(inbound.event)
+            if answer is None or bound.hop.topic_of(answer).name in flight.written:
+                return None
+            flight.over = True
+            return Verdict(bound, inbound, answer)
 
     def held_up(self, flight: Flight, reason: str) -> Verdict | None:
         """What the asker hears whose time ends while a dependency is away: what the hop says of a dead letter.
@@ -137,16 +155,41 @@ class Stepper:
     def close(self) -> None:
         self._hands.close()
 
-    async def _step(self, flight: Flight, bound: BoundHop, inbound: Inbound) -> list[Inbound]:
-        """One step on one event, within its budget; a rejected one becomes a dead letter and a word to the asker."""
-        flight.at = (bound, inbound)
-        if (answer := bound.guard(inbound.event)) is not None:
-            return self._say(flight, Verdict(bound, inbound, answer))
-        policy = self.pipeline.policy
-        for attempt in range(1, policy.attempts + 1):
+    def _todo(self, flight: Flight, pending: list[Inbound]) -> Iterator[tuple[BoundHop, Inbound]]:
+        """Which step is to run on which event, in turn; whoever runs them adds what they emit to `pending`."""
+        done = Processed.nothing(1)
+        first = self.pipeline.decode(0, flight.record, done)
+        self._send(flight, done.outgoing[0])
+        pending.extend([first] if first else [])
+        for bound in self.pipeline.hops:
+            for inbound in [one for one in pending if self.pipeline.topic(one.topic).name in bound.reads]:
+                yield bound, inbound
+
+    def _along(self, flight: Flight, todo: Iterator[tuple[BoundHop, Inbound]], pending: list[Inbound]) -> _Halt | None:
+        """In a thread: runs steps until one streams or fails; None once all have run, or nobody waits any more."""
+        for bound, inbound in todo:
+            if flight.over:
+                return None
+            flight.at = (bound, inbound)
+            if bound.hop.streams:
+                return _Halt(bound, inbound)
+            try:
+                pending.extend(self._run(flight, bound, inbound))
+            except Exception as error:
+                return _Halt(bound, inbound, error)
+        return None
+
+    async def _step(self, flight: Flight, halt: _Halt) -> list[Inbound]:
+        """A step that streams, or one that has failed once, within its budget; a rejected one becomes a dead letter and
+        a word to the asker."""
+        bound, inbound, failure = halt
+        for attempt in range(1, self.pipeline.policy.attempts + 1):
             metrics.RETRIES.labels(self.name).inc(attempt > 1)
             try:
-                return await self._attempt(flight, bound, inbound)
+                if failure is None:
+                    return await self._attempt(flight, bound, inbound)
+                error, failure = failure, None
+                raise error
             except Reject as reject:
                 failed = reject
                 break
@@ -156,7 +199,7 @@ class Stepper:
                 failed = GivenUp(f"{type(error).__name__}: {error}", attempt)
                 failed.__cause__ = error
                 _LOG.warning("step.failed", step=bound.name, attempt=attempt, reason=str(error))
-                await asyncio.sleep(policy.backoff_s * attempt)
+                await asyncio.sleep(self.pipeline.policy.backoff_s * attempt)
         metrics.DEAD_LETTERS.labels(self.name).inc()
         out = list[Outgoing]()
         events = self.pipeline.refuse(bound, inbound, failed, out)
@@ -165,13 +208,11 @@ class Stepper:
         return passed
 
     async def _attempt(self, flight: Flight, bound: BoundHop, inbound: Inbound) -> list[Inbound]:
-        out = list[Outgoing]()
         if not bound.hop.streams:
-            events = await self._in_thread(flight.lane, bound, inbound.event)
-            passed = self.pipeline.emit(bound, inbound, events, out)
-            self._send(flight, out)
-            return passed
-        passed, now = [], self.pipeline.origin.clock.now
+            return await self._in_thread(flight, lambda: self._run(flight, bound, inbound))
+        if (answer := bound.guard(inbound.event)) is not None:
+            return self._say(flight, Verdict(bound, inbound, answer))
+        passed, out, now = list[Inbound](), list[Outgoing](), self.pipeline.origin.clock.now
         # Closed whatever happens: behind the step may be a connection to a model that goes on writing.
         async with aclosing(bound.hop.step(inbound.event, **bound.bound)) as events:
             async for event in events:
@@ -182,39 +223,59 @@ class Stepper:
                 await asyncio.sleep(0)
         return passed
 
+    def _run(self, flight: Flight, bound: BoundHop, inbound: Inbound) -> list[Inbound]:
+        """A step that does not stream, on one event; what it emits is produced at once."""
+        if (answer := bound.guard(inbound.event)) is not None:
+            return self._say(flight, Verdict(bound, inbound, answer))
+        out = list[Outgoing]()
+        passed = self.pipeline.emit(bound, inbound, _called(bound, inbound.event), out)
+        self._send(flight, out)
+        return passed
+
     def _say(self, flight: Flight, verdict: Verdict) -> list[Inbound]:
-        metrics.EXPIRED.labels(self.name).inc()
-        out, now = list[Outgoing](), self.pipeline.origin.clock.now()
-        passed = self.pipeline.emit_one(verdict.bound, verdict.inbound, _GUARD, verdict.answer, now, out)
+        passed, out = self._told(verdict)
         self._send(flight, out)
         return [passed]
 
+    def _told(self, verdict: Verdict) -> tuple[Inbound, list[Outgoing]]:
+        metrics.EXPIRED.labels(self.name).inc()
+        out, now = list[Outgoing](), self.pipeline.origin.clock.now()
+        return self.pipeline.emit_one(verdict.bound, verdict.inbound, _GUARD, verdict.answer, now, out), out
+
     def _send(self, flight: Flight, outgoing: Iterable[Outgoing]) -> None:
+        """Produces what a step emitted, unless the flight is over."""
+        with flight.lock:
+            if not flight.over:
+                self._produce(flight, outgoing)
+
+    def _produce(self, flight: Flight, outgoing: Iterable[Outgoing]) -> None:
         for out in outgoing:
-            flight.sent.extend(self._sender.send((out,)))
+            flight.sent.append(self._sender.send(out))
             flight.written.add(out.topic)
 
-    async def _in_thread(self, lane: str, bound: BoundHop, event: Event) -> list[Event]:
-        """Waits for a thread of the lane, then for the step. A thread is free when it has ended, whoever left it."""
-        await self._threads.take(lane)
+    async def _in_thread(self, flight: Flight, work: Callable[[], _Found]) -> _Found:
+        """Waits for a thread of the lane, then for the work. A thread is free when it has ended, whoever left it."""
+        await self._threads.take(flight.lane)
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[list[Event]] = loop.create_future()
+        outcome: asyncio.Future[_Found] = loop.create_future()
 
-        def work() -> None:
-            found = _call(bound, event)
+        def run() -> None:
+            found = _tried(work)
             # The loop is closed where the step outlived the hop.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._ended, outcome, found)
 
-        self._hands.do(work)
+        self._hands.do(run)
         try:
             return await outcome
         except asyncio.CancelledError:
+            with flight.lock:
+                flight.over = True
             # Not where the step ended at the same moment.
             self._abandoned += outcome.cancelled()
             raise
 
-    def _ended(self, outcome: asyncio.Future[list[Event]], found: list[Event] | Exception) -> None:
+    def _ended(self, outcome: asyncio.Future[_Found], found: _Found | Exception) -> None:
         self._threads.give()
         if outcome.cancelled():
             self._abandoned -= 1
@@ -247,11 +308,21 @@ class _Hands:
             work()
 
 
-def _call(bound: BoundHop, event: Event) -> list[Event] | Exception:
+def _called(bound: BoundHop, event: Event) -> list[Event]:
     try:
-        return bound.call([event])[0]
+        found = bound.call([event])[0]
+    except Exception:
+        raise
+    except BaseException as error:
+        # SystemExit in a step must not end its thread, and with it every record that waits for one.
+        raise StreamsError(f"step {bound.name!r} raised {type(error).__name__}: {error}") from error
+    if isinstance(found, Reject):
+        raise found
+    return found
+
+
+def _tried(work: Callable[[], _Found]) -> _Found | Exception:
+    try:
+        return work()
     except Exception as error:
         return error
-    except BaseException as error:
-        # SystemExit in a step must not end the event loop, and with it every other record.
-        return StreamsError(f"step {bound.name!r} raised {type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.hashing_embedder import HashingEmbedder
-from adapters.memory import OverlapRanker
+from adapters.overlap_ranker import OverlapRanker
 from processors.answer.reader import RuleReader, SpanReader
 from processors.ports import Embedder, Ranker
 from streams.settings import Settings

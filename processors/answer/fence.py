@@ -38,23 +38,38 @@ class Fence:
     """The heads as they are now and who asks. Use one per search: it decides for all of its candidates."""
 
     def __init__(self, heads: Mapping[str, DocumentHead], asker: frozenset[str]) -> None:
-        self._heads = heads
-        readable = (head for head in heads.values() if not head.gone and not asker.isdisjoint(head.access))
-        self._listed = {
-            head.document: {chunk.object_id: ordinal for ordinal, chunk in enumerate(head.chunks)} for head in readable
+        self._readable = {
+            document: head for document, head in heads.items() if not head.gone and not asker.isdisjoint(head.access)
         }
+        # Only of heads that list a candidate elsewhere than it says: laying out all would take longer than searching.
+        self._laid_out: dict[str, dict[str, int]] = {}
 
     def admits(self, found: IndexObject) -> bool:
         """Whether its document's head lists the object and lets the asker read it. An unknown head means no."""
-        return found.object_id in self._listed.get(found.document, ())
+        return self._ordinal(found) is not None
 
     def standing(self, found: IndexObject) -> tuple[int, Place | None]:
         """How-manieth chunk of its document an admitted object is, and where it stands; KeyError for any other."""
-        ordinal = self._listed[found.document][found.object_id]
-        return ordinal, self._heads[found.document].chunks[ordinal].place
+        ordinal = self._ordinal(found)
+        if ordinal is None:
+            raise KeyError(found.object_id)
+        return ordinal, self._readable[found.document].chunks[ordinal].place
 
     def superseded(self, found: IndexObject) -> bool:
         """Whether a newer version took the object's place: what that says, if the asker may read it, is to be found."""
-        if found.document not in self._listed or self.admits(found):
-            return False
-        return self._heads[found.document].version > found.version
+        head = self._readable.get(found.document)
+        return head is not None and not self.admits(found) and head.version > found.version
+
+    def _ordinal(self, found: IndexObject) -> int | None:
+        """Where the head lists the object: mostly where its chunk stood when it was written."""
+        head = self._readable.get(found.document)
+        if head is None:
+            return None
+        chunks, written = head.chunks, found.chunk.ordinal
+        if 0 <= written < len(chunks) and chunks[written].object_id == found.object_id:
+            return written
+        listed = self._laid_out.get(found.document)
+        if listed is None:
+            listed = {chunk.object_id: ordinal for ordinal, chunk in enumerate(chunks)}
+            self._laid_out[found.document] = listed
+        return listed.get(found.object_id)

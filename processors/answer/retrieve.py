@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -107,8 +107,7 @@ def _stamped(
     )
 
 
-@dataclass
-class _Hit:
+class _Hit(NamedTuple):
     """An object, its fused score, and where those of each search stand: most hits are never told of."""
 
     object: IndexObject

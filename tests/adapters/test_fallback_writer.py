@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from adapters.errors import GeneratorUnavailableError
 from adapters.fallback_writer import QUOTED, FallbackWriter
-from adapters.memory import ManualClock, OverlapRanker
+from adapters.memory import ManualClock
+from adapters.overlap_ranker import OverlapRanker
 from processors.answer.ladder import Ladder
 from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter

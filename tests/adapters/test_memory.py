@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from adapters.memory import DictEmbeddingCache, HashingEmbedder, OverlapRanker
+from adapters.memory import DictEmbeddingCache, HashingEmbedder
 
 
 def test_when_the_cache_is_full_then_what_was_not_used_for_longest_goes() -> None:
@@ -21,13 +19,6 @@ def test_when_models_differ_then_their_vectors_stay_apart() -> None:
     cache = DictEmbeddingCache()
     cache.put("one", "a", b"1")
     assert cache.get("two", "a") is None
-
-
-@pytest.mark.parametrize(
-    ("question", "text", "score"), [("red valve", "a valve", 0.5), ("", "x", 0.0), ("a", "a", 1.0)]
-)
-def test_when_words_overlap_then_the_score_is_their_share(question: str, text: str, score: float) -> None:
-    assert OverlapRanker().score(question, [text]) == [score]
 
 
 def test_when_dimensions_differ_then_so_do_the_models() -> None:

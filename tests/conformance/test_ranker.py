@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from adapters.late_interaction import MaxSimRanker
-from adapters.memory import OverlapRanker
+from adapters.overlap_ranker import OverlapRanker
 from adapters.sentence_transformers import SentenceTransformerEmbedder
 from processors.ports import Ranker
 

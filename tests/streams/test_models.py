@@ -10,7 +10,7 @@ import pytest
 
 from adapters.errors import GeneratorUnavailableError
 from adapters.host import SystemClock
-from adapters.memory import OverlapRanker
+from adapters.overlap_ranker import OverlapRanker
 from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter, Writer
 from streams import model_metrics

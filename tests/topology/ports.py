@@ -8,9 +8,10 @@ from typing import Any
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock
 from adapters.judges import OverlapJudge
-from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex, OverlapRanker
+from adapters.memory import DictEmbeddingCache, HashingEmbedder, MemoryClaims, MemoryIndex
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.one_serving import OneGeneration, OneLife, OneServing
+from adapters.overlap_ranker import OverlapRanker
 from adapters.parsers import InProcessParser
 from adapters.prompts import FilePrompts
 from adapters.schema_registry import MemorySchemaIds

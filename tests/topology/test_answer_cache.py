@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.memory import OverlapRanker
+from adapters.overlap_ranker import OverlapRanker
 from processors.answer.reader import RuleReader
 from processors.answer.writing import Draft, ExtractiveWriter
 from schemas.queries import AnswerGiven, AnswerWithheld, PromptAssembled

@@ -10,7 +10,7 @@ import pytest
 from adapters.answer_cache import MemoryAnswers
 from adapters.errors import SessionsUnavailableError
 from adapters.host import SystemClock
-from adapters.memory import OverlapRanker
+from adapters.overlap_ranker import OverlapRanker
 from adapters.session_memory import MemorySessions
 from processors.answer.caching import Answers
 from processors.answer.reader import RuleReader

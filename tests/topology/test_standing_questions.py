@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from adapters.memory import OverlapRanker
+from adapters.overlap_ranker import OverlapRanker
 from schemas.queries import AnswerChanged
 from streams.standing import Owned
 from streams.standing_settings import StandingQuestions

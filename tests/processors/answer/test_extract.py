@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from adapters.late_interaction import MaxSimRanker
-from adapters.memory import OverlapRanker
+from adapters.overlap_ranker import OverlapRanker
 from adapters.sentence_transformers import SentenceTransformerEmbedder
 from processors.answer.check import AnswerBar
 from processors.answer.cues import Asked, asked, fits

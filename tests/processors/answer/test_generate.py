@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from adapters.errors import GeneratorUnavailableError
-from adapters.memory import OverlapRanker
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.overlap_ranker import OverlapRanker
 from processors.answer.generate import generate
 from processors.answer.prompting import NO_ANSWER
 from processors.answer.reader import RuleReader

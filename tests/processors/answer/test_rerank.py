@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.errors import UnavailableError
-from adapters.memory import ManualClock, OverlapRanker
+from adapters.memory import ManualClock
+from adapters.overlap_ranker import OverlapRanker
 from processors.answer.limits import RetrievalLimits
 from processors.answer.rerank import SKIPPED, TAIL_SKIPPED, ranked_again, rerank
 from processors.ports import Ranker

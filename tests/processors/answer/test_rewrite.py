@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from adapters.answer_cache import MemoryAnswers
 from adapters.errors import HeadsClosedError
 from adapters.host import SystemClock
-from adapters.memory import ManualClock, OverlapRanker
+from adapters.memory import ManualClock
+from adapters.overlap_ranker import OverlapRanker
 from processors.answer.caching import Answers, CacheLimits, Result, same_question
 from processors.answer.expiry import unwanted
 from processors.answer.kinds import NAMES_NOTHING, TALK
