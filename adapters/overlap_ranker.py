@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from processors.answer.words import stem
 
 __all__ = ["OverlapRanker"]
@@ -17,7 +14,6 @@ __all__ = ["OverlapRanker"]
 _WORD: Final = re.compile(r"\w+")
 # Some 2 kB each; a candidate is one for many questions, and stemming it takes a hundred times as long as comparing.
 _MOST_TEXTS: Final = 20_000
-_Stems = npt.NDArray[np.int64]
 
 
 class OverlapRanker:
@@ -26,30 +22,28 @@ class OverlapRanker:
     >>> OverlapRanker().score("leaking valves", ["A valve leaks.", "Snow falls."])
     [1.0, 0.0]
 
-    From 0 to 1. Stems are compared by 64 bits of their hash. Safe for threads.
+    From 0 to 1. Safe for threads.
     """
 
     model = "overlap"
 
     def __init__(self) -> None:
-        self._stems_of = lru_cache(_MOST_TEXTS)(_stems)
+        self._stemmed = lru_cache(_MOST_TEXTS)(_stemmed)
 
     def score(self, question: str, texts: Sequence[str]) -> list[float]:
         """One score per text."""
-        asked = _stems(question)
-        if not texts or not len(asked):
-            return [0.0] * len(texts)
-        kept = [self._stems_of(text) for text in texts]
-        ends = np.cumsum([len(one) for one in kept])
-        met = np.concatenate(([0], np.cumsum(np.isin(np.concatenate(kept), asked))))
-        shared = np.diff(met[np.concatenate(([0], ends))])
-        return [float(count) / len(asked) for count in shared]
+        asked = [f" {word} " for word in set(_stems(question))]
+        kept = map(self._stemmed, texts)
+        return [sum(map(text.__contains__, asked)) / max(1, len(asked)) for text in kept]
 
 
-def _stems(text: str) -> _Stems:
-    """The distinct stems of a text, as numbers."""
-    found = {hash(_stem(word)) for word in _WORD.findall(text.lower())}
-    return np.fromiter(found, np.int64, len(found))
+def _stemmed(text: str) -> str:
+    """The distinct stems of a text, each between blanks: a tenth of the memory of a set, and as fast for few words."""
+    return f" {' '.join(set(_stems(text)))} "
+
+
+def _stems(text: str) -> list[str]:
+    return [_stem(word) for word in _WORD.findall(text.lower())]
 
 
 _stem: Final = lru_cache(maxsize=100_000)(stem)

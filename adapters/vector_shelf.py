@@ -148,9 +148,7 @@ class VectorShelf:
         count = len(rows.entries)
         if count == 0 or limit <= 0:
             return []
-        readers = rows.readers[:count].copy()
-        hidden = ~self._allowed(access)[readers]
-        some, scores = _scored(rows, vector, hidden, limit)
+        some, scores = _scored(rows, vector, self._hidden(rows, count, access), count, limit)
         best = _largest(scores, min(limit, len(scores)))
         best = best[np.isfinite(scores[best])]
         found = zip(some[best].tolist(), scores[best].tolist(), strict=True)
@@ -159,6 +157,13 @@ class VectorShelf:
     def entries(self) -> list[Entry]:
         """All there is now."""
         return [entry for entry in self._rows.entries if entry is not None]
+
+    def _hidden(self, rows: _Rows, count: int, access: frozenset[str]) -> npt.NDArray[np.bool_] | None:
+        """Which rows these principals may not see; None where they may see all, which is soon said."""
+        allowed = self._allowed(access)
+        if count == len(self._entries) and allowed[_DEAD + 1 :].all():
+            return None
+        return ~allowed[rows.readers[:count].copy()]
 
     def _free_row(self) -> int:
         count = len(self._rows.entries)
@@ -201,20 +206,23 @@ class VectorShelf:
 
 
 def _scored(
-    rows: _Rows, vector: Vectors, hidden: npt.NDArray[np.bool_], limit: int
+    rows: _Rows, vector: Vectors, hidden: npt.NDArray[np.bool_] | None, count: int, limit: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
     """Rows and their inner products, -inf for hidden ones: all rows, or those that a first look leaves."""
-    count, wide = len(hidden), max(_WIDER * limit, _LEAST_WIDE)
+    wide = max(_WIDER * limit, _LEAST_WIDE)
     coarse = rows.freshened() if wide < count else None
     if coarse is None:
         scores = rows.matrix[:count] @ vector
-        scores[hidden] = -np.inf
+        if hidden is not None:
+            scores[hidden] = -np.inf
         return np.arange(count), scores
     first = coarse.of(vector, count)
-    first[hidden] = -np.inf
+    if hidden is not None:
+        first[hidden] = -np.inf
     some = np.argpartition(first, count - wide)[count - wide :]
     scores = rows.matrix[some] @ vector
-    scores[hidden[some]] = -np.inf
+    if hidden is not None:
+        scores[hidden[some]] = -np.inf
     return some, scores
 
 

@@ -24,6 +24,9 @@ AWAY: Final = (ClusterUnavailableError, TopicMissingError, DeliveryError, Buffer
 """What sending raises when the cluster is away or has no room: the record is tried again when it is back."""
 
 _POLL_S: Final = 0.1
+# Reports come one by one, and each that is handed over by itself interrupts a step: those of so long go together. What
+# was written is read by others meanwhile; only its commit waits.
+_TOGETHER_S: Final = 0.002
 # Leaving is bounded: a broker that is away must not keep the process.
 _LEAVE_S: Final = 5.0
 
@@ -73,7 +76,9 @@ class Sender:
     def _serve(self) -> None:
         """One hand-over for all reports that came together: a call into the loop for each would cost ten times more."""
         while not self._stopping.is_set():
-            self._producer.poll(_POLL_S)
+            if self._producer.poll(_POLL_S):
+                self._stopping.wait(_TOGETHER_S)
+                self._producer.poll(0)
             reports, self._reports = self._reports, []
             if reports:
                 with contextlib.suppress(RuntimeError):

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Final, NamedTuple, TypeVar
 
@@ -83,6 +85,9 @@ class Stepper:
         self._threads = Turns(STEP_THREADS, weights)
         self._hands = _Hands(STEP_THREADS, pipeline.name)
         self._abandoned = 0
+        # What threads have ended and the loop has not heard of yet: one call into the loop tells it of all.
+        self._news = deque[Callable[[], None]]()
+        self._called = False
 
     async def run(self, flight: Flight) -> None:
         """All steps on one record, until the delivery reports of its outputs are good."""
@@ -261,9 +266,13 @@ class Stepper:
 
         def run() -> None:
             found = _tried(work)
-            # The loop is closed where the step outlived the hop.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._ended, outcome, found)
+            self._news.append(partial(self._ended, outcome, found))
+            # Read after the news were left: where the loop is called already, it takes them as well.
+            if not self._called:
+                self._called = True
+                # The loop is closed where the step outlived the hop.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._hear)
 
         self._hands.do(run)
         try:
@@ -274,6 +283,11 @@ class Stepper:
             # Not where the step ended at the same moment.
             self._abandoned += outcome.cancelled()
             raise
+
+    def _hear(self) -> None:
+        self._called = False
+        while self._news:
+            self._news.popleft()()
 
     def _ended(self, outcome: asyncio.Future[_Found], found: _Found | Exception) -> None:
         self._threads.give()
