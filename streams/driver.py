@@ -110,7 +110,7 @@ class Driver:
 
     @staticmethod
     def _streams(pipeline: Pipeline) -> bool:
-        return pipeline.hops[0].hop.streams
+        return pipeline.hops[0].streams
 
     def _stream(self, pipeline: Pipeline, records: list[Record]) -> Processed:
         """An asynchronous step, run to its end for each record."""

@@ -74,7 +74,7 @@ class KeyedHop:
         kafka, worker = self._settings.kafka, self._settings.worker
         loop = asyncio.new_event_loop()
         sender = Sender(kafka, self.name, loop)
-        stepper = Stepper(self.name, self._plan.pipeline, sender, worker.lane_weights)
+        stepper = Stepper(self.name, self._plan.pipeline, sender.send, worker.lane_weights)
         self._flights = Flights(stepper, worker, self._clock, Shore(self._is_current, self._landed), loop)
         topics = [topic.name for topic in self._plan.pipeline.reads]
         self._intake = Intake(kafka, worker, self.name, topics, self._clock)

@@ -57,6 +57,8 @@ class BoundHop:
     def __init__(self, hop: Hop, ports: Callable[[str], Any]) -> None:
         self.hop = hop
         self.name = hop.name
+        # Asked for every event, and finding out takes longer than a short step.
+        self.streams, self.takes_batches = hop.streams, hop.takes_batches
         self.reads = frozenset(topic.name for topic in hop.reads)
         self.bound = {name: ports(name) for name in hop.ports()}
         self._guard = _bind(hop.guard, ports)
@@ -65,7 +67,7 @@ class BoundHop:
 
     def call(self, events: Sequence[Event]) -> list[Outputs]:
         """Runs the step on a batch, whichever of the two shapes it has."""
-        if self.hop.takes_batches:
+        if self.takes_batches:
             return cast("list[Outputs]", self.hop.step(events, **self.bound))
         return [self._one(event) for event in events]
 
@@ -179,7 +181,7 @@ class Pipeline:
         def tried(inbounds: Sequence[Inbound]) -> list[Outputs]:
             return isolate(call, inbounds, self.policy, waiting.given_up, waiting.waits)
 
-        batches = [taken] if bound.hop.takes_batches else [[inbound] for inbound in taken]
+        batches = [taken] if bound.takes_batches else [[inbound] for inbound in taken]
         outputs = [out for outs in bound.each(tried, batches) for out in outs]
         passed = []
         for inbound, emitted in zip(taken, outputs, strict=True):

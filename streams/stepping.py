@@ -30,14 +30,16 @@ from streams.lanes import Turns
 from streams.pipeline import BoundHop, Pipeline
 from streams.records import Inbound, Outgoing, Processed, Record
 from streams.retries import GivenUp, as_stop
-from streams.sending import AWAY, Sender
+from streams.sending import AWAY
 
-__all__ = ["Flight", "Stepper", "Verdict"]
+__all__ = ["Flight", "Send", "Stepper", "Verdict"]
 
 _LOG = structlog.get_logger(__name__)
 # More threads than cores: a step may wait for an index or a view.
 STEP_THREADS: Final = 4
 _Found = TypeVar("_Found")
+Send = Callable[[Outgoing], asyncio.Future[None]]
+"""Hands a record to the producer, from any thread; the future is done in the loop when it is delivered."""
 # A guard's answer is no output of its step: its id is one that no output has.
 _GUARD: Final = -1
 
@@ -78,10 +80,10 @@ class Flight:
 class Stepper:
     """Runs all steps of a pipeline on a record. Use one per KeyedHop, in its event loop."""
 
-    def __init__(self, name: str, pipeline: Pipeline, sender: Sender, weights: Mapping[str, int]) -> None:
+    def __init__(self, name: str, pipeline: Pipeline, send: Send, weights: Mapping[str, int]) -> None:
         self.name = name
         self.pipeline = pipeline
-        self._sender = sender
+        self._sent = send
         self._threads = Turns(STEP_THREADS, weights)
         self._hands = _Hands(STEP_THREADS, pipeline.name)
         self._abandoned = 0
@@ -176,7 +178,7 @@ class Stepper:
             if flight.over:
                 return None
             flight.at = (bound, inbound)
-            if bound.hop.streams:
+            if bound.streams:
                 return _Halt(bound, inbound)
             try:
                 pending.extend(self._run(flight, bound, inbound))
@@ -213,7 +215,7 @@ class Stepper:
         return passed
 
     async def _attempt(self, flight: Flight, bound: BoundHop, inbound: Inbound) -> list[Inbound]:
-        if not bound.hop.streams:
+        if not bound.streams:
             return await self._in_thread(flight, lambda: self._run(flight, bound, inbound))
         if (answer := bound.guard(inbound.event)) is not None:
             return self._say(flight, Verdict(bound, inbound, answer))
@@ -255,7 +257,7 @@ class Stepper:
 
     def _produce(self, flight: Flight, outgoing: Iterable[Outgoing]) -> None:
         for out in outgoing:
-            flight.sent.append(self._sender.send(out))
+            flight.sent.append(self._sent(out))
             flight.written.add(out.topic)
 
     async def _in_thread(self, flight: Flight, work: Callable[[], _Found]) -> _Found:
