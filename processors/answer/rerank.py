@@ -10,6 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from processors.answer.fusion import z_scores
+from processors.answer.ladder import left_s
 from processors.answer.limits import RetrievalLimits
 from processors.answer.retrieve import by_id, digest_of
 from processors.ingest.passages import passage_text
@@ -70,17 +71,12 @@ def _wanted(query: Query, retrieval: RetrievalLimits) -> int:
 
 def _readable(found: PassagesFound, retrieval: RetrievalLimits, clock: Clock) -> tuple[Passage, ...]:
     """As many of the best as the ranker can read in time."""
-    room = _milliseconds(found.query, retrieval, clock) * retrieval.rank_chars_per_ms
+    milliseconds = int(min(retrieval.rerank_deadline_ms, 1_000 * left_s(found.query.deadline_at, clock)))
+    room = milliseconds * retrieval.rank_chars_per_ms
     # What was resolved is read twice.
     room = room // 2 if found.query.resolved else room
     sizes = accumulate(len(passage.text) for passage in found.passages)
     return found.passages[: sum(size <= room for size in sizes)]
-
-
-def _milliseconds(query: Query, retrieval: RetrievalLimits, clock: Clock) -> int:
-    if not query.deadline_at:
-        return retrieval.rerank_deadline_ms
-    return min(retrieval.rerank_deadline_ms, max(0, query.deadline_at - clock.now()) // 1_000)
 
 
 def _understood(query: Query, texts: Sequence[str], ranker: Ranker) -> tuple[Query, list[float]]:
