@@ -16,7 +16,6 @@ from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
 from adapters.index_manifest import check_manifest
-from adapters.isolated_parser import IsolatedParser, Isolation
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache
@@ -30,12 +29,12 @@ from processors.answer.check import AnswerBar
 from processors.answer.kept import AnswerCache
 from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
+from processors.answer.outlet import Outlet
 from processors.answer.reader import SpanReader
 from processors.answer.sessions import Sessions
 from processors.answer.writing import ExtractiveWriter, Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
-from processors.ingest.formats import ParseLimits
 from processors.ingest.generations import Identity
 from processors.ingest.policies import RedactionPolicy
 from processors.ingest.regenerate import Materials
@@ -57,11 +56,13 @@ from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
 from streams.models import ladder_of, writer_of
+from streams.outlet import outlet_of
+from streams.parsing import parser_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
 from streams.session_stores import sessions_of
-from streams.settings import Settings, child_environment
+from streams.settings import Settings
 from streams.standing import StandingWatch
 from streams.standing_views import AnsweredView, StandingView
 from streams.text_models import embedder_of, ranker_of, span_reader_of
@@ -261,19 +262,7 @@ class Parts:
         return Materials(**{name: self.port(name) for name in names})
 
     def _parser(self) -> Parser:
-        parse = self.settings.parse
-        isolation = Isolation(parse.timeout_s, parse.memory_mb, parse.processes, parse.documents)
-        limits = ParseLimits(
-            pages=parse.max_pages,
-            cells=parse.max_cells,
-            characters=parse.max_characters,
-            unpacked_bytes=parse.max_unpacked_bytes,
-            table_pages=parse.table_pages,
-            table_s=parse.table_s,
-        )
-        # Secrets are settings; what reads the documents of strangers gets none of them.
-        given = {name: value for name, value in child_environment().items() if not name.startswith("HEADWATER_")}
-        return IsolatedParser(isolation, limits, given)
+        return parser_of(self.settings.parse)
 
     def _mapping(self) -> SourceMapping:
         sources = self.settings.sources
@@ -370,6 +359,9 @@ class Parts:
     def _bar(self) -> AnswerBar:
         generate = self.settings.generate
         return AnswerBar(support=generate.support_bar, confidence=generate.confidence_bar)
+
+    def _outlet(self) -> Outlet:
+        return outlet_of(self.settings)
 
     def _prices(self) -> Prices:
         return LOCAL_PRICES

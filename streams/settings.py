@@ -27,6 +27,7 @@ from processors.ingest.strategies import Rule, Strategy
 from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
+from streams.outlet_settings import OutletSection
 from streams.section import Section, secret
 from streams.session_settings import SessionsSection
 from streams.standing_settings import StandingQuestions
@@ -332,6 +333,7 @@ class Settings(BaseSettings):
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()
     models: Models = Models()
+    outlet: OutletSection = OutletSection()
     cache: AnswerCaching = AnswerCaching()
     standing: StandingQuestions = StandingQuestions()
     sessions: SessionsSection = SessionsSection()

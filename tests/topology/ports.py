@@ -21,6 +21,7 @@ from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
 from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
+from processors.answer.outlet import Outlet
 from processors.answer.reader import RuleReader
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
@@ -81,6 +82,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "erasables": (),
         "erasure_log": UnaskedErasureLog(),
         "embedding_cache": DictEmbeddingCache(),
+        "outlet": Outlet(),
         "parser": InProcessParser(),
         "generation": "g1",
         "heads": heads,
