@@ -60,12 +60,16 @@ class FilePrompts:
     def __init__(self, files: dict[str, str] | None = None) -> None:
         self._prompts = {name: parse_prompt(name, text) for name, text in (files or shipped_prompts()).items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._prompts))
+
     def get(self, name: str) -> FilePrompt:
         """The prompt of this name. Raises PromptMissingError with the names there are."""
         try:
             return self._prompts[name]
         except KeyError:
-            known = ", ".join(sorted(self._prompts))
+            known = ", ".join(self.names)
             raise PromptMissingError(f"wanted the prompt {name!r}, which does not exist; there are: {known}") from None
 
 

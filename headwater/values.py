@@ -86,6 +86,8 @@ class Answer:
     trail: Mapping[str, int] = field(default_factory=dict)
     withheld: str = ""
     withheld_kinds: tuple[str, ...] = ()
+    pipeline: str = ""
+    embedding: str = ""
 
     @property
     def answered(self) -> bool:

@@ -251,7 +251,8 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     `span` is the short answer where the question asks for one and a sentence holds it. `cached_from` names the answer
     that was given again; it is empty where this one was made for its question. `session` is the key of the session
     that it belongs to, `degraded` names what was done without. `withheld_kinds` are the kinds of data that the text or
-    a quote does not show, `phrase` among them where a sentence was left out for what it says.
+    a quote does not show, `phrase` among them where a sentence was left out for what it says. `pipeline` names all that
+    made it beside the documents (`headwater compat` says what that is), `embedding` the model of its generation.
     """
 
     answer_id: str
@@ -268,6 +269,8 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     cached_from: str = ""
     session: str = ""
     withheld_kinds: tuple[str, ...] = ()
+    pipeline: str = ""
+    embedding: str = ""
 
 
 class AnswerWithheld(Event, frozen=True, kw_only=True):

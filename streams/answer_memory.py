@@ -13,6 +13,7 @@ from processors.answer.caching import Answers, CacheLimits, Result
 from processors.answer.kept import AnswerCache
 from processors.answer.prompting import ANSWER_PROMPT
 from schemas.documents import DocumentHead
+from streams.pins import pins_of
 
 if TYPE_CHECKING:
     from streams.parts import Parts
@@ -48,6 +49,7 @@ def pipeline_of(settings: Settings, parts: Parts) -> str:
     """A digest of all that decides an answer beside the question, the asker and the documents."""
     told = {
         "release": [parts.version, settings.git_sha],
+        "pipeline": pins_of(settings).pipeline,
         "prompt": parts.port("prompts").get(ANSWER_PROMPT).version,
         "retrieve": settings.retrieve.model_dump(mode="json"),
         "embed": settings.embed.model_dump(mode="json", include=_MODEL),

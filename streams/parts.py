@@ -26,6 +26,7 @@ from adapters.syntax import TreeSitterSyntax
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
+from processors.answer.edition import Edition
 from processors.answer.kept import AnswerCache
 from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
@@ -48,6 +49,7 @@ from streams.answer_memory import answers_of, cache_of, forget_swapped
 from streams.build_pace import BuildPace
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
+from streams.editions import edition_of
 from streams.erasing import BURIED, ClaimBodies, DeadLetters, Embeddings, TopicRecords
 from streams.erasure_log import ClusterErasureLog
 from streams.follow import Follower
@@ -359,6 +361,9 @@ class Parts:
     def _bar(self) -> AnswerBar:
         generate = self.settings.generate
         return AnswerBar(support=generate.support_bar, confidence=generate.confidence_bar)
+
+    def _edition(self) -> Edition:
+        return edition_of(self)
 
     def _outlet(self) -> Outlet:
         return outlet_of(self.settings)

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from processors.answer.caching import Answers
+from processors.answer.edition import Edition
 from processors.answer.expiry import UNAVAILABLE, withheld
 from processors.answer.outlet import Outlet, Screened
 from processors.answer.sentences import Span, locate, sentences
@@ -55,7 +56,7 @@ class _Checked:
 
 
 def check(
-    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str, answers: Answers, outlet: Outlet
+    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, edition: Edition, answers: Answers, outlet: Outlet
 ) -> Iterator[AnswerGiven | AnswerWithheld | AnswerRenewed]:
     """The final answer with exact citations, or why there is none; kept for whoever asks the same again.
 
@@ -65,7 +66,7 @@ def check(
     sentences of those sources. Citations that do not support their sentence are dropped, then sentences without any.
     What may not be said is masked in quotes as well, so that their places hold.
     """
-    for final in _final(_screened(draft, outlet), _Bench(judge, bar, outlet), generation):
+    for final in _final(_screened(draft, outlet), _Bench(judge, bar, outlet), edition):
         answers.keep(draft, final)
         yield final
         if (anew := renewed(draft, final)) is not None:
@@ -91,7 +92,7 @@ def _screened(draft: AnswerDrafted, outlet: Outlet) -> AnswerDrafted:
     return replace(draft, sentences=tuple(passed), withheld_kinds=kinds)
 
 
-def _final(draft: AnswerDrafted, bench: _Bench, generation: str) -> Iterator[AnswerGiven | AnswerWithheld]:
+def _final(draft: AnswerDrafted, bench: _Bench, edition: Edition) -> Iterator[AnswerGiven | AnswerWithheld]:
     cites = {number for sentence in draft.sentences for number in sentence.cites}
     screened = {
         source.number: bench.outlet.passage(draft.tenant, source.passage)
@@ -107,6 +108,7 @@ def _final(draft: AnswerDrafted, bench: _Bench, generation: str) -> Iterator[Ans
     if not standing or confidence < bench.bar.confidence:
         yield _no_answer(draft)
         return
+    generation = next((source.passage.generation for source in draft.sources), "") or edition.generation
     yield AnswerGiven(
         tenant=draft.tenant,
         answer_id=draft.query.query_id,
@@ -115,13 +117,15 @@ def _final(draft: AnswerDrafted, bench: _Bench, generation: str) -> Iterator[Ans
         citations=tuple(citation for each in standing for citation in each.citations),
         model=draft.model,
         prompt_version=draft.prompt_version,
-        generation=next((source.passage.generation for source in draft.sources), "") or generation,
+        generation=generation,
         confidence=confidence,
         passages=tuple(source.passage.object_id for source in draft.sources),
         degraded=draft.degraded,
         span=next((each.span for each in standing if each.span), None),
         session=session_of(draft.tenant, draft.query),
         withheld_kinds=tuple(sorted({*draft.withheld_kinds, *(kind for each in standing for kind in each.hidden)})),
+        pipeline=edition.pipeline,
+        embedding=edition.embedding(generation),
     )
 
 

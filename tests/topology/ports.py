@@ -19,6 +19,7 @@ from adapters.session_memory import MemorySessions
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
+from processors.answer.edition import Edition
 from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
 from processors.answer.outlet import Outlet
@@ -78,6 +79,7 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "claims": MemoryClaims(),
         "clock": SystemClock(),
         "duplicates": MemoryDuplicates(),
+        "edition": Edition("g1"),
         "embedder": embedder,
         "erasables": (),
         "erasure_log": UnaskedErasureLog(),

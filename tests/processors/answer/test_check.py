@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from adapters.judges import OverlapJudge
 from processors.answer.caching import Answers
 from processors.answer.check import NOT_IN_DOCUMENTS, NOT_SAID, AnswerBar, check
+from processors.answer.edition import Edition
 from processors.answer.outlet import Outlet
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerRenewed, AnswerWithheld, Sentence
 from tests.processors.answer.questions import draft
@@ -16,10 +17,11 @@ KEPT = "Deltas are small. A delta is kept\nfor one hour. Answers are kept for a 
 OTHER = "Kafka is a log."
 BAR = AnswerBar(support=0.6, confidence=0.5)
 OUTLET = Outlet()
+EDITION = Edition("g1", "answers-1", {"g1": "minilm"}.get)
 
 
 def checked(draft: AnswerDrafted, outlet: Outlet = OUTLET) -> AnswerGiven | AnswerWithheld:
-    (result,) = check(draft, OverlapJudge(), BAR, "g1", Answers(), outlet)
+    (result,) = check(draft, OverlapJudge(), BAR, EDITION, Answers(), outlet)
     assert not isinstance(result, AnswerRenewed)
     return result
 
@@ -45,6 +47,7 @@ def test_when_a_sentence_is_quoted_then_its_citation_points_at_its_exact_place()
     assert answer.text == "A delta is kept for one hour. [1]"
     assert (answer.answer_id, answer.generation, answer.confidence) == ("q-1", "g1", 0.8)
     assert answer.passages == ("object-doc-1.md-1", "object-doc-2.md-2")
+    assert (answer.pipeline, answer.embedding) == ("answers-1", "minilm")
 
 
 def test_when_a_sentence_has_a_span_then_the_answer_says_where_it_stands() -> None:

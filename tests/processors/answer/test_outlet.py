@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from adapters.judges import OverlapJudge
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar, check
+from processors.answer.edition import Edition
 from processors.answer.generate import generate
 from processors.answer.outlet import Outlet
 from processors.answer.writing import Draft, Written, cited, cited_sentences
@@ -64,7 +65,7 @@ def answered(pieces: Sequence[str], chosen: Outlet, *texts: str) -> tuple[list[s
     *deltas, drafted = asyncio.run(run())
     assert isinstance(drafted, AnswerDrafted)
     shown = [delta.text for delta in deltas if isinstance(delta, AnswerDelta)]
-    final = check(drafted, OverlapJudge(), AnswerBar(0.0, 0.0), "g1", Answers(), chosen)
+    final = check(drafted, OverlapJudge(), AnswerBar(0.0, 0.0), Edition("g1"), Answers(), chosen)
     return shown, drafted, list(final)
 
 
