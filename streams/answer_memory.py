@@ -31,7 +31,7 @@ SWAPPED: Final = Counter(
 )
 _LAYER: Final = "answer"
 # How long an answer may take and what opens the server does not decide it; whatever else the section says does.
-_OPENS: Final = {"api_key", "salt_secret", "timeout_s"}
+_OPENS: Final = {"api_key", "salt_secret", "timeout_s", "prompts"}
 # Which model writes, and what is written where none does; not how hard it is tried.
 _WRITES: Final = {"small_url", "small_model", "small_chars", "small_sources", "small_bulk", "fallback"}
 # Who ranks and judges is of this model, whichever generation serves.

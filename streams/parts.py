@@ -20,7 +20,7 @@ from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
-from adapters.prompts import FilePrompts
+from adapters.prompts import FilePrompts, prompts_in
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
 from adapters.syntax import TreeSitterSyntax
 from processors.answer.admit import AdmitLimits
@@ -356,7 +356,11 @@ class Parts:
         return sessions_of(self)
 
     def _prompts(self) -> FilePrompts:
-        return FilePrompts()
+        def count(text: str) -> int:
+            tokens: int = self.port("embedder").count(text)
+            return tokens
+
+        return FilePrompts(prompts_in(self.settings.generate.prompts), count)
 
     def _bar(self) -> AnswerBar:
         generate = self.settings.generate

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 
-from adapters.prompts import FilePrompts
+from adapters.prompts import FilePrompts, prompts_in
 from adapters.syntax import TreeSitterSyntax
 from processors.ingest.policies import RedactionPolicy
 from processors.ingest.strategies import SplitterByType
@@ -30,8 +30,8 @@ Value = str | int | float | bool | None
 Section = Mapping[str, Value]
 
 _DIGITS: Final = 12
-# What opens a server, where it is and how long it may take do not decide what it says.
-_NOT_ANSWERING: Final = frozenset({"url", "api_key", "salt_secret", "timeout_s"})
+# What opens a server, where it is and how long it may take do not decide what it says; prompts are pinned themselves.
+_NOT_ANSWERING: Final = frozenset({"url", "api_key", "salt_secret", "timeout_s", "prompts"})
 _OF_MODELS: Final = ("small_model", "small_chars", "small_sources", "small_bulk", "fallback")
 # An answer is made by these; the others say how documents came in, and what travels.
 _ANSWERS: Final = ("release", "prompts", "embedding", "reader", "answering", "outlet")
@@ -59,7 +59,7 @@ def pins_of(settings: Settings, prompts: FilePrompts | None = None) -> Pins:
     >>> sorted(pins_of(load()).sections)[:4]
     ['answering', 'chunking', 'embedding', 'outlet']
     """
-    prompts = prompts or FilePrompts()
+    prompts = prompts or FilePrompts(prompts_in(settings.generate.prompts))
     embedder = named_embedder(settings)
     return Pins(
         {

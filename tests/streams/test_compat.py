@@ -67,6 +67,13 @@ def test_when_a_prompt_changes_by_one_character_then_it_differs() -> None:
     assert differing(here(), pins_of(Settings(**BASE), longer)) == {"prompts": {"answer"}}
 
 
+def test_when_a_folder_of_prompts_is_set_then_its_prompts_differ_and_not_its_place(tmp_path: Path) -> None:
+    (tmp_path / "answer.md").write_text(shipped_prompts()["answer"], encoding="utf-8")
+    assert differing(here(), here(generate={"prompts": tmp_path})) == {}
+    (tmp_path / "answer.md").write_text(f"{shipped_prompts()['answer']} ", encoding="utf-8")
+    assert differing(here(), here(generate={"prompts": tmp_path})) == {"prompts": {"answer"}}
+
+
 def test_when_a_name_is_only_on_one_side_then_it_differs() -> None:
     pinned = Pins({"schemas": {"a": "1", "gone": "1"}, "later": {"x": 1}})
     found = compared(pinned, Pins({"schemas": {"a": "1", "new": "1"}}))
