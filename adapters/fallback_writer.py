@@ -9,7 +9,7 @@ from typing import Final
 
 from adapters.errors import GeneratorUnavailableError
 from processors.answer.ladder import NO_LADDER, Ladder, left_s
-from processors.answer.writing import Draft, Writer
+from processors.answer.writing import Draft, Writer, Written
 from processors.contract import Reject
 from processors.ports import Clock
 from schemas.queries import PromptAssembled
@@ -40,7 +40,7 @@ class FallbackWriter:
         """Of the first; a draft names the other where it wrote."""
         return self._first.model
 
-    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
         """Streams text, then the draft, with what was done without."""
         refused: Draft | None = None
         async with aclosing(self._tried(prompt)) as items:
@@ -55,7 +55,7 @@ class FallbackWriter:
             async for item in items:
                 yield self._marked(item, refused.degraded) if isinstance(item, Draft) else item
 
-    async def _tried(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+    async def _tried(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
         """As the first writes it; a draft that is refused where it can't, or has no time to."""
         if left_s(prompt.query.deadline_at, self._clock) < self._ladder.quotes_s:
             yield Draft((), 0.0, refused="unavailable")

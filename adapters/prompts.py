@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -15,13 +16,16 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from adapters.errors import AdapterError
+from adapters.prompt_examples import Example, examples_of
 from processors.answer.prompting import Rendered
 from schemas.queries import Source
 
 FRONT_MATTER: Final = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
+EXAMPLES: Final = "Examples of questions, the sources that were given, and the answers that are wanted:"
 DIVIDER: Final = "=== prompt ===\n"
 MARK_HEX: Final = 12
 _VARIABLES: Final = {"question", "sources", "mark"}
+_KEYS: Final = {"name", "description", "source_tokens", "variables", "example_tokens", "examples"}
 # Openings of the special tokens of chat templates (<|im_end|>, [INST], </s>): a server would read them as structure.
 _SPECIAL: Final = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
 
@@ -43,6 +47,16 @@ class FilePrompt:
     source_tokens: int
     system: str
     template: Any
+    examples: str = ""
+    example_tokens: int = 0
+
+    def check_budget(self, count: Callable[[str], int] | None) -> None:
+        """Raises PromptInvalidError where the examples, as they are rendered, have more tokens than they may."""
+        if self.examples and count and (tokens := count(self.examples)) > self.example_tokens:
+            raise PromptInvalidError(
+                f"prompt {self.name!r}: wanted examples of at most {self.example_tokens} tokens, got {tokens}; "
+                "take some out, or raise example_tokens"
+            )
 
     def render(self, question: str, sources: Sequence[Source]) -> Rendered:
         """The system text and the prompt. Same question and sources, same bytes."""
@@ -57,16 +71,43 @@ class FilePrompts:
     'answer'
     """
 
-    def __init__(self, files: dict[str, str] | None = None) -> None:
+    def __init__(self, files: Mapping[str, str] | None = None, count: Callable[[str], int] | None = None) -> None:
+        """`count` counts tokens; examples are only held to their budget where it is given."""
         self._prompts = {name: parse_prompt(name, text) for name, text in (files or shipped_prompts()).items()}
+        for prompt in self._prompts.values():
+            prompt.check_budget(count)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._prompts))
 
     def get(self, name: str) -> FilePrompt:
         """The prompt of this name. Raises PromptMissingError with the names there are."""
         try:
             return self._prompts[name]
         except KeyError:
-            known = ", ".join(sorted(self._prompts))
+            known = ", ".join(self.names)
             raise PromptMissingError(f"wanted the prompt {name!r}, which does not exist; there are: {known}") from None
+
+
+def prompts_in(folder: Path | None) -> dict[str, str]:
+    """The shipped prompts with those of a folder (NAME.md) in their place. Raises PromptInvalidError.
+
+    >>> prompts_in(None) == shipped_prompts()
+    True
+    """
+    shipped = shipped_prompts()
+    if folder is None:
+        return shipped
+    own = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
+    known = ", ".join(sorted(shipped))
+    if not own:
+        raise PromptInvalidError(f"wanted prompts (NAME.md) in {str(folder)!r}, found none; there may be: {known}")
+    if unknown := own.keys() - shipped.keys():
+        raise PromptInvalidError(
+            f"nothing asks for the prompt {min(unknown)!r} in {str(folder)!r}; there may be: {known}"
+        )
+    return {**shipped, **own}
 
 
 def shipped_prompts() -> dict[str, str]:
@@ -92,10 +133,32 @@ def parse_prompt(name: str, text: str) -> FilePrompt:
         raise PromptInvalidError(f"prompt {name!r} can't be read: {error}; correct the file") from error
     if not isinstance(head, dict) or not isinstance(head.get("source_tokens"), int) or head.get("name") != name:
         raise PromptInvalidError(f"prompt {name!r}: wanted `name: {name}` and a whole number `source_tokens` on top")
+    if unknown := head.keys() - _KEYS:
+        raise PromptInvalidError(f"prompt {name!r}: got {min(unknown)!r}, which means nothing; known: {sorted(_KEYS)}")
     if set(head.get("variables", ())) != _VARIABLES:
         raise PromptInvalidError(f"prompt {name!r}: wanted variables {sorted(_VARIABLES)}, got {head.get('variables')}")
     digest = hashlib.sha256(text.encode()).hexdigest()[:MARK_HEX]
-    return FilePrompt(name, f"{name}@{digest}", head["source_tokens"], system.strip(), template)
+    version, system = f"{name}@{digest}", system.strip()
+    if "examples" not in head:
+        return FilePrompt(name, version, head["source_tokens"], system, template)
+    if not isinstance(head.get("example_tokens"), int):
+        raise PromptInvalidError(f"prompt {name!r}: wanted a whole number `example_tokens` beside its examples")
+    try:
+        shown = _shown(examples_of(head["examples"]), template)
+    except (ValueError, TemplateError) as error:
+        raise PromptInvalidError(f"prompt {name!r}: {error}") from error
+    # In front of everything that differs from question to question, so that a prefix cache hits.
+    whole = f"{system}\n\n{shown}"
+    return FilePrompt(name, version, head["source_tokens"], whole, template, shown, head["example_tokens"])
+
+
+def _shown(examples: Sequence[Example], template: Any) -> str:
+    """Examples as the model will see a question, each with its answer behind it."""
+    parts = [EXAMPLES]
+    for number, one in enumerate(examples, start=1):
+        asked = template.render(question=one.question, sources=one.sources, mark=fence_mark(one.sources)).strip()
+        parts.append(f"Example {number}\n{asked}\nAnswer: {line(one.answer)}")
+    return "\n\n".join(parts)
 
 
 def fence_mark(sources: Sequence[Source]) -> str:

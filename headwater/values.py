@@ -85,6 +85,9 @@ class Answer:
     span: Span | None = None
     trail: Mapping[str, int] = field(default_factory=dict)
     withheld: str = ""
+    withheld_kinds: tuple[str, ...] = ()
+    pipeline: str = ""
+    embedding: str = ""
 
     @property
     def answered(self) -> bool:
@@ -216,9 +219,9 @@ def change_of(fields: Mapping[str, Any]) -> Change:
 def answer_of(fields: Mapping[str, Any]) -> Answer:
     """The answer in a gateway's JSON or a decoded record; fields that a newer release added are left out."""
     citations = _citations(fields)
-    degraded = tuple(fields.get("degraded", ()))
     span = Span(**_known(Span, fields["span"])) if fields.get("span") else None
-    return Answer(**{**_known(Answer, fields), "citations": citations, "degraded": degraded, "span": span})
+    lists = {name: tuple(fields.get(name, ())) for name in ("degraded", "withheld_kinds")}
+    return Answer(**{**_known(Answer, fields), **lists, "citations": citations, "span": span})
 
 
 def receipt_of(fields: Mapping[str, Any]) -> Receipt:

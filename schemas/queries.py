@@ -204,7 +204,10 @@ class Sentence(Value, frozen=True, kw_only=True):
 
 
 class AnswerDrafted(Event, frozen=True, kw_only=True):
-    """What the generator said, before the check. No sentences means that the sources don't answer it."""
+    """What the generator said, before the check. No sentences means that the sources don't answer it.
+
+    `withheld_kinds` as on AnswerGiven: where they are all there is, the answer may not be said.
+    """
 
     query: Query
     sentences: tuple[Sentence, ...]
@@ -214,6 +217,7 @@ class AnswerDrafted(Event, frozen=True, kw_only=True):
     confidence: float = 0.0
     degraded: tuple[str, ...] = ()
     usage: tuple[Usage, ...] = ()
+    withheld_kinds: tuple[str, ...] = ()
 
 
 class Citation(Value, frozen=True, kw_only=True):
@@ -246,7 +250,9 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
 
     `span` is the short answer where the question asks for one and a sentence holds it. `cached_from` names the answer
     that was given again; it is empty where this one was made for its question. `session` is the key of the session
-    that it belongs to, `degraded` names what was done without.
+    that it belongs to, `degraded` names what was done without. `withheld_kinds` are the kinds of data that the text or
+    a quote does not show, `phrase` among them where a sentence was left out for what it says. `pipeline` names all that
+    made it beside the documents (`headwater compat` says what that is), `embedding` the model of its generation.
     """
 
     answer_id: str
@@ -262,6 +268,9 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     span: ExactSpan | None = None
     cached_from: str = ""
     session: str = ""
+    withheld_kinds: tuple[str, ...] = ()
+    pipeline: str = ""
+    embedding: str = ""
 
 
 class AnswerWithheld(Event, frozen=True, kw_only=True):
@@ -274,6 +283,7 @@ class AnswerWithheld(Event, frozen=True, kw_only=True):
     cached_from: str = ""
     session: str = ""
     degraded: tuple[str, ...] = ()
+    withheld_kinds: tuple[str, ...] = ()
 
 
 class TurnRemembered(Event, frozen=True, kw_only=True):

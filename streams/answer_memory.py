@@ -13,6 +13,7 @@ from processors.answer.caching import Answers, CacheLimits, Result
 from processors.answer.kept import AnswerCache
 from processors.answer.prompting import ANSWER_PROMPT
 from schemas.documents import DocumentHead
+from streams.pins import pins_of
 
 if TYPE_CHECKING:
     from streams.parts import Parts
@@ -30,7 +31,7 @@ SWAPPED: Final = Counter(
 )
 _LAYER: Final = "answer"
 # How long an answer may take and what opens the server does not decide it; whatever else the section says does.
-_OPENS: Final = {"api_key", "salt_secret", "timeout_s"}
+_OPENS: Final = {"api_key", "salt_secret", "timeout_s", "prompts"}
 # Which model writes, and what is written where none does; not how hard it is tried.
 _WRITES: Final = {"small_url", "small_model", "small_chars", "small_sources", "small_bulk", "fallback"}
 # Who ranks and judges is of this model, whichever generation serves.
@@ -48,11 +49,13 @@ def pipeline_of(settings: Settings, parts: Parts) -> str:
     """A digest of all that decides an answer beside the question, the asker and the documents."""
     told = {
         "release": [parts.version, settings.git_sha],
+        "pipeline": pins_of(settings).pipeline,
         "prompt": parts.port("prompts").get(ANSWER_PROMPT).version,
         "retrieve": settings.retrieve.model_dump(mode="json"),
         "embed": settings.embed.model_dump(mode="json", include=_MODEL),
         "generate": settings.generate.model_dump(mode="json", exclude=_OPENS),
         "models": settings.models.model_dump(mode="json", include=_WRITES),
+        "outlet": parts.port("outlet").fingerprint(),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

@@ -16,26 +16,26 @@ from adapters.folder_claims import FolderClaims
 from adapters.heads_view import MemoryHeads
 from adapters.host import SystemClock, SystemIds
 from adapters.index_manifest import check_manifest
-from adapters.isolated_parser import IsolatedParser, Isolation
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
-from adapters.prompts import FilePrompts
+from adapters.prompts import FilePrompts, prompts_in
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
 from adapters.syntax import TreeSitterSyntax
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
+from processors.answer.edition import Edition
 from processors.answer.kept import AnswerCache
 from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
+from processors.answer.outlet import Outlet
 from processors.answer.reader import SpanReader
 from processors.answer.sessions import Sessions
 from processors.answer.writing import ExtractiveWriter, Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
-from processors.ingest.formats import ParseLimits
 from processors.ingest.generations import Identity
 from processors.ingest.policies import RedactionPolicy
 from processors.ingest.regenerate import Materials
@@ -49,6 +49,7 @@ from streams.answer_memory import answers_of, cache_of, forget_swapped
 from streams.build_pace import BuildPace
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
+from streams.editions import edition_of
 from streams.erasing import BURIED, ClaimBodies, DeadLetters, Embeddings, TopicRecords
 from streams.erasure_log import ClusterErasureLog
 from streams.follow import Follower
@@ -57,11 +58,13 @@ from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
 from streams.models import ladder_of, writer_of
+from streams.outlet import outlet_of
+from streams.parsing import parser_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing
 from streams.redaction import redaction_policy
 from streams.session_stores import sessions_of
-from streams.settings import Settings, child_environment
+from streams.settings import Settings
 from streams.standing import StandingWatch
 from streams.standing_views import AnsweredView, StandingView
 from streams.text_models import embedder_of, ranker_of, span_reader_of
@@ -261,19 +264,7 @@ class Parts:
         return Materials(**{name: self.port(name) for name in names})
 
     def _parser(self) -> Parser:
-        parse = self.settings.parse
-        isolation = Isolation(parse.timeout_s, parse.memory_mb, parse.processes, parse.documents)
-        limits = ParseLimits(
-            pages=parse.max_pages,
-            cells=parse.max_cells,
-            characters=parse.max_characters,
-            unpacked_bytes=parse.max_unpacked_bytes,
-            table_pages=parse.table_pages,
-            table_s=parse.table_s,
-        )
-        # Secrets are settings; what reads the documents of strangers gets none of them.
-        given = {name: value for name, value in child_environment().items() if not name.startswith("HEADWATER_")}
-        return IsolatedParser(isolation, limits, given)
+        return parser_of(self.settings.parse)
 
     def _mapping(self) -> SourceMapping:
         sources = self.settings.sources
@@ -365,11 +356,21 @@ class Parts:
         return sessions_of(self)
 
     def _prompts(self) -> FilePrompts:
-        return FilePrompts()
+        def count(text: str) -> int:
+            tokens: int = self.port("embedder").count(text)
+            return tokens
+
+        return FilePrompts(prompts_in(self.settings.generate.prompts), count)
 
     def _bar(self) -> AnswerBar:
         generate = self.settings.generate
         return AnswerBar(support=generate.support_bar, confidence=generate.confidence_bar)
+
+    def _edition(self) -> Edition:
+        return edition_of(self)
+
+    def _outlet(self) -> Outlet:
+        return outlet_of(self.settings)
 
     def _prices(self) -> Prices:
         return LOCAL_PRICES

@@ -14,7 +14,7 @@ from schemas.documents import DocumentRedacted
 from schemas.envelope import Event
 from streams.settings import Redaction, SettingsError
 
-__all__ = ["FOUND", "observe_redactions", "redaction_policy"]
+__all__ = ["FOUND", "observe_redactions", "policy_of", "redaction_policy"]
 
 # By kind and action only: which tenant has how many cards is nobody's business.
 FOUND: Final = Counter("headwater_redact_found_total", "Pieces of personal data and secrets.", ["kind", "action"])
@@ -27,15 +27,20 @@ def redaction_policy(section: Redaction) -> RedactionPolicy:
     'mask'
     """
     try:
-        return RedactionPolicy(
-            default=section.default,
-            tenants=section.tenants,
-            secret=section.token_secret.get_secret_value().encode(),
-            secrets={tenant: secret.get_secret_value().encode() for tenant, secret in section.token_secrets.items()},
-            recognisers=_recognisers(section.presidio),
-        )
+        return policy_of(section)
     except ValueError as error:
         raise SettingsError(f"redaction: {error}; see docs/redaction.md") from error
+
+
+def policy_of(section: Redaction) -> RedactionPolicy:
+    """The same for who says in words of his own what is wrong: raises ValueError."""
+    return RedactionPolicy(
+        default=section.default,
+        tenants=section.tenants,
+        secret=section.token_secret.get_secret_value().encode(),
+        secrets={tenant: secret.get_secret_value().encode() for tenant, secret in section.token_secrets.items()},
+        recognisers=_recognisers(section.presidio),
+    )
 
 
 def observe_redactions(events: Iterable[Event]) -> None:

@@ -27,6 +27,7 @@ from processors.ingest.strategies import Rule, Strategy
 from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
+from streams.outlet_settings import OutletSection
 from streams.section import Section, secret
 from streams.session_settings import SessionsSection
 from streams.standing_settings import StandingQuestions
@@ -202,6 +203,7 @@ class Generate(Section):
     model: str = Field("", description="Model name sent to the server.")
     api_key: str = secret("key sent as bearer token.")
     salt_secret: str = secret("keeps tenants apart in the server's prefix cache (vLLM's cache_salt); empty sends none.")
+    prompts: Path | None = Field(None, description="Folder of prompts (`answer.md`) in place of those that ship.")
     max_tokens: int = Field(400, ge=1, description="Upper bound of an answer, in tokens.")
     timeout_s: float = Field(60.0, description="How long one generation may take, seconds.")
     support_bar: float = Field(0.6, ge=0, le=1, description="A sentence that its sources support less is taken out.")
@@ -332,6 +334,7 @@ class Settings(BaseSettings):
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()
     models: Models = Models()
+    outlet: OutletSection = OutletSection()
     cache: AnswerCaching = AnswerCaching()
     standing: StandingQuestions = StandingQuestions()
     sessions: SessionsSection = SessionsSection()

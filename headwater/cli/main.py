@@ -12,6 +12,7 @@ from headwater.cli import (
     access,
     ask,
     audit,
+    compat,
     config,
     demo,
     dlq,
@@ -63,6 +64,7 @@ PARTS: Final = (
     doctor,
     audit,
     eval,
+    compat,
     render,
 )
 

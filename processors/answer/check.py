@@ -9,7 +9,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from processors.answer.caching import Answers
+from processors.answer.edition import Edition
 from processors.answer.expiry import UNAVAILABLE, withheld
+from processors.answer.outlet import Outlet, Screened
 from processors.answer.sentences import Span, locate, sentences
 from processors.answer.sessions import session_of
 from processors.answer.standing import renewed
@@ -28,6 +30,7 @@ from schemas.queries import (
 )
 
 NOT_IN_DOCUMENTS: Final = "The documents do not answer this question."
+NOT_SAID: Final = "What was found on this question may not be shown."
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ class _Checked:
     sentence: Sentence
     citations: tuple[Citation, ...]
     span: ExactSpan | None = None
+    hidden: frozenset[str] = frozenset()
 
 
 def check(
-    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str, answers: Answers
+    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, edition: Edition, answers: Answers, outlet: Outlet
 ) -> Iterator[AnswerGiven | AnswerWithheld | AnswerRenewed]:
     """The final answer with exact citations, or why there is none; kept for whoever asks the same again.
 
@@ -60,28 +64,51 @@ def check(
 
     A sentence that stands word for word in a source it cites is supported entirely; any other is judged against the
     sentences of those sources. Citations that do not support their sentence are dropped, then sentences without any.
+    What may not be said is masked in quotes as well, so that their places hold.
     """
-    for final in _final(draft, judge, bar, generation):
+    for final in _final(_screened(draft, outlet), _Bench(judge, bar, outlet), edition):
         answers.keep(draft, final)
         yield final
         if (anew := renewed(draft, final)) is not None:
             yield anew
 
 
-def _final(
-    draft: AnswerDrafted, judge: Judge, bar: AnswerBar, generation: str
-) -> Iterator[AnswerGiven | AnswerWithheld]:
-    passages = {source.number: source.passage for source in draft.sources}
-    standing = [checked for sentence in draft.sentences if (checked := _checked(sentence, passages, judge, bar))]
+@dataclass(frozen=True)
+class _Bench:
+    """Who says what stands."""
+
+    judge: Judge
+    bar: AnswerBar
+    outlet: Outlet
+
+
+def _screened(draft: AnswerDrafted, outlet: Outlet) -> AnswerDrafted:
+    """The draft as it may be said, also where another release drafted it."""
+    gate = outlet.gate(draft.tenant)
+    if gate is None:
+        return draft
+    passed = [one for sentence in draft.sentences for one in gate.take(sentence)] + gate.rest()
+    kinds = tuple(sorted({*draft.withheld_kinds, *gate.kinds}))
+    return replace(draft, sentences=tuple(passed), withheld_kinds=kinds)
+
+
+def _final(draft: AnswerDrafted, bench: _Bench, edition: Edition) -> Iterator[AnswerGiven | AnswerWithheld]:
+    cites = {number for sentence in draft.sentences for number in sentence.cites}
+    screened = {
+        source.number: bench.outlet.passage(draft.tenant, source.passage)
+        for source in draft.sources
+        if source.number in cites
+    }
+    standing = [checked for sentence in draft.sentences if (checked := _checked(sentence, screened, bench))]
     support = sum(each.sentence.support for each in standing) / len(standing) if standing else 0.0
     confidence = draft.confidence * support
     if not standing and TRUNCATED in draft.degraded:
         yield withheld(draft.tenant, draft.query, "unavailable", UNAVAILABLE)
         return
-    if not standing or confidence < bar.confidence:
-        no = withheld(draft.tenant, draft.query, "not_in_documents", NOT_IN_DOCUMENTS)
-        yield replace(no, degraded=draft.degraded)
+    if not standing or confidence < bench.bar.confidence:
+        yield _no_answer(draft)
         return
+    generation = next((source.passage.generation for source in draft.sources), "") or edition.generation
     yield AnswerGiven(
         tenant=draft.tenant,
         answer_id=draft.query.query_id,
@@ -90,29 +117,42 @@ def _final(
         citations=tuple(citation for each in standing for citation in each.citations),
         model=draft.model,
         prompt_version=draft.prompt_version,
-        generation=next((source.passage.generation for source in draft.sources), "") or generation,
+        generation=generation,
         confidence=confidence,
         passages=tuple(source.passage.object_id for source in draft.sources),
         degraded=draft.degraded,
         span=next((each.span for each in standing if each.span), None),
         session=session_of(draft.tenant, draft.query),
+        withheld_kinds=tuple(sorted({*draft.withheld_kinds, *(kind for each in standing for kind in each.hidden)})),
+        pipeline=edition.pipeline,
+        embedding=edition.embedding(generation),
     )
 
 
-def _checked(sentence: Sentence, passages: Mapping[int, Passage], judge: Judge, bar: AnswerBar) -> _Checked | None:
-    found, span = [], None
+def _no_answer(draft: AnswerDrafted) -> AnswerWithheld:
+    """That the documents do not say it, or that what they say may not be said."""
+    if draft.withheld_kinds and not draft.sentences:
+        no = withheld(draft.tenant, draft.query, "refused", NOT_SAID)
+    else:
+        no = withheld(draft.tenant, draft.query, "not_in_documents", NOT_IN_DOCUMENTS)
+    return replace(no, degraded=draft.degraded, withheld_kinds=draft.withheld_kinds)
+
+
+def _checked(sentence: Sentence, screened: Mapping[int, Screened], bench: _Bench) -> _Checked | None:
+    found, span, hidden = [], None, frozenset[str]()
     for number in sentence.cites:
-        passage = passages.get(number)
-        quote, support = _evidence(sentence.text, passage, judge) if passage else (None, 0.0)
-        if passage and quote and support >= bar.support:
-            found.append((support, _citation(number, passage, quote)))
-            span = span or _span(number, passage, quote, sentence.span)
+        source = screened.get(number)
+        quote, support = _evidence(sentence.text, source, bench.judge) if source else (None, 0.0)
+        if source and quote and support >= bench.bar.support:
+            found.append((support, _citation(number, source.passage, quote)))
+            span = span or _span(number, source.passage, quote, sentence.span)
+            hidden |= source.kinds(quote.start, quote.end)
     if not found:
         return None
     best = max(support for support, _ in found)
     kept = tuple(citation for _, citation in found)
     cites = tuple(citation.number for citation in kept)
-    return _Checked(Sentence(text=sentence.text, cites=cites, support=best), kept, span)
+    return _Checked(Sentence(text=sentence.text, cites=cites, support=best), kept, span, hidden)
 
 
 def _span(number: int, passage: Passage, quote: Span, wanted: str) -> ExactSpan | None:
@@ -124,15 +164,21 @@ def _span(number: int, passage: Passage, quote: Span, wanted: str) -> ExactSpan 
     return ExactSpan(text=found.text, number=number, start=start, end=_placed(passage, quote.start + found.end))
 
 
-def _evidence(claim: str, passage: Passage, judge: Judge) -> tuple[Span | None, float]:
-    """The words of a passage that support a claim best, and how far they do."""
-    exact = locate(claim, passage.text)
+def _evidence(claim: str, source: Screened, judge: Judge) -> tuple[Span | None, float]:
+    """The words of a passage that support a claim best, as they may be quoted, and how far they do."""
+    shown, text = source.passage.text, source.text
+    exact = locate(claim, shown) or locate(claim, text)
     if exact:
-        return exact, 1.0
+        return _quoted(exact, shown), 1.0
     wanted = stems(claim)
-    quote = max(sentences(passage.text), key=lambda span: coverage(wanted, stems(span.text)), default=None)
+    quote = max(sentences(text), key=lambda span: coverage(wanted, stems(span.text)), default=None)
     # One call for both: what a claim draws from two neighbouring sentences is supported by the passage only.
-    return quote, judge.support(claim, [quote.text, passage.text]) if quote else 0.0
+    return (_quoted(quote, shown), judge.support(claim, [quote.text, text])) if quote else (None, 0.0)
+
+
+def _quoted(span: Span, shown: str) -> Span:
+    """The same place in the text as it may be quoted; a mask is as long as what it hides."""
+    return Span(span.start, span.end, shown[span.start : span.end])
 
 
 def _citation(number: int, passage: Passage, quote: Span) -> Citation:

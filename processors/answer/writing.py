@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from processors.answer.extract import Evidence, extract
 from processors.answer.prompting import NO_ANSWER
 from processors.answer.reader import SpanReader
-from processors.answer.sentences import sentences
+from processors.answer.sentences import Span, sentences
 from processors.answer.words import words
 from processors.ports import OVERLOADED, Generator, Occasion, Piece, Ranker
 from schemas.queries import PromptAssembled, Sentence, Usage, WithheldReason
@@ -42,8 +42,12 @@ class Draft:
     refused: WithheldReason | None = None
 
 
+Written = str | Sentence | Draft
+"""What a writer says: text as it comes, or whole sentences where it knows them, and its draft at the end."""
+
+
 class Writer(Protocol):
-    """Writes a draft for a prompt: text as it comes, then one Draft as the last item.
+    """Writes a draft for a prompt: text or sentences as they come, then one Draft, whose sentences are the same.
 
     Raises an unavailable error, if at all, before the first text: from then on a failure ends as a truncated draft.
     """
@@ -51,7 +55,7 @@ class Writer(Protocol):
     @property
     def model(self) -> str: ...
 
-    def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]: ...
+    def write(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]: ...
 
 
 class ExtractiveWriter:
@@ -66,12 +70,12 @@ class ExtractiveWriter:
         self._ranker = ranker
         self._reader = reader
 
-    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
         """Reads in a thread, since the models behind ranker and reader would hold up every other question."""
         question, sources = prompt.query.meant, prompt.sources
         evidence: Evidence = await asyncio.to_thread(extract, question, sources, self._ranker, self._reader)
-        for index, sentence in enumerate(evidence.sentences):
-            yield f"{' ' if index else ''}{cited(sentence)}"
+        for sentence in evidence.sentences:
+            yield sentence
         yield Draft(evidence.sentences, evidence.confidence)
 
 
@@ -86,7 +90,7 @@ class ModelWriter:
     def model(self) -> str:
         return self._generator.model
 
-    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
         """Streams the model's text; the Draft holds its sentences with the citations taken out of them."""
         if not prompt.sources:
             yield Draft((), 0.0)
@@ -141,15 +145,32 @@ def cited_sentences(text: str) -> Iterator[Sentence]:
     >>> [(each.text, each.cites) for each in cited_sentences("Kafka keeps a log [1]. It is fast. [2][3]")]
     [('Kafka keeps a log.', (1,)), ('It is fast.', (2, 3))]
     """
-    if " ".join(words(text)) == NO_ANSWER.lower():
+    if says_no_answer(text):
         return
-    # The markers move in front of the stop, so that the splitter keeps them with their sentence.
-    joined = _STOP_THEN_MARKERS.sub(r"\2\1", text)
-    for span in sentences(joined):
+    yield from cited_in(marked_spans(text)[0])
+
+
+def says_no_answer(text: str) -> bool:
+    """Whether this is what a model says, and nothing else, where the sources hold no answer."""
+    return " ".join(words(text)) == NO_ANSWER.lower()
+
+
+def cited_in(spans: Iterable[Span]) -> Iterator[Sentence]:
+    """Sentences with their markers as sentences that cite; what is nothing but markers is none."""
+    for span in spans:
         numbers = [number for group in _MARKERS.findall(span.text) for number in _numbers(group)]
         bare = " ".join(_MARKERS.sub("", span.text).split())
         if words(bare):
             yield Sentence(text=bare, cites=tuple(dict.fromkeys(numbers)))
+
+
+def marked_spans(text: str) -> tuple[list[Span], str]:
+    """The sentences of a model's text with their markers, and the text that they are parts of.
+
+    The markers move in front of the stop, so that the splitter keeps them with their sentence.
+    """
+    joined = _STOP_THEN_MARKERS.sub(r"\2\1", text)
+    return sentences(joined), joined
 
 
 def cited_parts(text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -175,7 +196,7 @@ def whole_part(text: str) -> str:
     >>> whole_part("It is so [1]. But the")
     'It is so [1].'
     """
-    spans = sentences(_STOP_THEN_MARKERS.sub(r"\2\1", text))
+    spans, joined = marked_spans(text)
     if spans and not _WHOLE.search(spans[-1].text):
         spans = spans[:-1]
-    return " ".join(span.text for span in spans)
+    return joined[: spans[-1].end] if spans else ""

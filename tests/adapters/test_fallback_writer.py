@@ -14,7 +14,7 @@ from adapters.memory import ManualClock
 from adapters.overlap_ranker import OverlapRanker
 from processors.answer.ladder import Ladder
 from processors.answer.reader import RuleReader
-from processors.answer.writing import Draft, ExtractiveWriter
+from processors.answer.writing import Draft, ExtractiveWriter, Written, cited
 from processors.contract import Reject
 from schemas.envelope import Micros
 from schemas.queries import PromptAssembled, Sentence
@@ -28,11 +28,11 @@ class Told:
 
     model = "told"
 
-    def __init__(self, *items: str | Draft | Exception) -> None:
+    def __init__(self, *items: Written | Exception) -> None:
         self._items = items
         self.closed = False
 
-    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
         for item in self._items:
             if isinstance(item, Exception):
                 raise item
@@ -42,13 +42,13 @@ class Told:
         self.closed = True
 
 
-def written(first: Told, left_s: float | None = None) -> list[str | Draft]:
+def written(first: Told, left_s: float | None = None) -> list[Written]:
     """What is written where less than five seconds are too little for the first."""
     clock = ManualClock()
     deadline = Micros(0 if left_s is None else clock.now() + int(left_s * 1e6))
     asked = replace(PROMPT, query=replace(PROMPT.query, deadline_at=deadline))
 
-    async def run() -> list[str | Draft]:
+    async def run() -> list[Written]:
         writer = FallbackWriter(first, ExtractiveWriter(OverlapRanker(), RuleReader()), clock, Ladder(quotes_s=5.0))
         found = [item async for item in writer.write(asked)]
         await writer.aclose()
@@ -69,7 +69,8 @@ def test_when_the_first_can_not_begin_then_the_sources_are_quoted_and_it_is_said
     item: Draft | Exception, without: tuple[str, ...]
 ) -> None:
     text, draft = written(Told(item))
-    assert text == "A delta is kept for one hour. [1]"
+    assert isinstance(text, Sentence)
+    assert cited(text) == "A delta is kept for one hour. [1]"
     assert isinstance(draft, Draft)
     assert (draft.model, draft.degraded) == ("extractive", (*without, QUOTED))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from jinja2 import TemplateError
 
@@ -11,6 +13,7 @@ from adapters.prompts import (
     PromptMissingError,
     fence_mark,
     parse_prompt,
+    prompts_in,
     shipped_prompts,
 )
 from processors.answer.prompting import NO_ANSWER
@@ -101,3 +104,101 @@ def test_when_prompts_are_shipped_then_all_can_be_read() -> None:
     assert {name: FilePrompts().get(name).name for name in shipped_prompts()} == {
         name: name for name in shipped_prompts()
     }
+
+
+EXAMPLE = """  - question: How long is a lease?
+    sources:
+      - A lease runs for three years.
+      - {title: Rates, text: "It costs 5 a day. {{ question }} <|im_end|>"}
+    answer: It runs for three years. [1]
+  - question: Who owns it?
+    sources: [Nothing on that.]
+    answer: NOT IN THE DOCUMENTS
+"""
+BODY = shipped_prompts()["answer"]
+TAUGHT = BODY.replace("source_tokens: 1600\n", f"source_tokens: 1600\nexample_tokens: 300\nexamples:\n{EXAMPLE}")
+
+
+def words_of(text: str) -> int:
+    return len(text.split())
+
+
+def test_when_a_prompt_has_no_examples_then_it_is_what_it_was() -> None:
+    """Whoever adds the possibility must not change what is asked, nor its name."""
+    assert FilePrompts().get("answer").version == "answer@421cad3f3877"
+    assert FilePrompts().get("answer").system == BODY.split("---\n")[2].split("=== prompt ===")[0].strip()
+
+
+def test_when_a_prompt_has_examples_then_they_stand_in_front_of_all_that_differs() -> None:
+    prompt = FilePrompts({"answer": TAUGHT}, words_of).get("answer")
+    one, other = (prompt.render(question, sources(text)) for question, text in (("Why?", "a"), ("When?", "b")))
+    assert one.system == other.system == prompt.system
+    assert one.system.startswith(FilePrompts().get("answer").system)
+    first, second = one.system.split("Example 1\n")[1].split("Example 2\n")
+    assert "A lease runs for three years." in first and "source 2: Rates]" in first
+    assert first.rstrip().endswith("Question: How long is a lease?\nAnswer: It runs for three years. [1]")
+    assert second.endswith("Question: Who owns it?\nAnswer: NOT IN THE DOCUMENTS")
+    # What is asked is asked as ever.
+    assert one.prompt == FilePrompts().get("answer").render("Why?", sources("a")).prompt
+
+
+def test_when_an_example_holds_what_a_template_or_a_server_would_read_then_it_stays_text() -> None:
+    system = FilePrompts({"answer": TAUGHT}).get("answer").system
+    assert "{{ question }}" in system and "<|" not in system
+
+
+def test_when_an_example_changes_then_so_does_the_version() -> None:
+    versions = {parse_prompt("answer", text).version for text in (BODY, TAUGHT, TAUGHT.replace("5 a day", "6 a day"))}
+    assert len(versions) == 3
+
+
+def test_when_a_template_of_examples_reaches_for_internals_then_the_sandbox_refuses() -> None:
+    with pytest.raises(PromptInvalidError, match="unsafe"):
+        parse_prompt("answer", f"{TAUGHT}{{{{ question.__class__.__mro__ }}}}")
+
+
+def test_when_examples_have_more_tokens_than_they_may_then_the_error_says_by_how_much() -> None:
+    tokens = words_of(FilePrompts({"answer": TAUGHT}).get("answer").examples)
+    fitting = TAUGHT.replace("example_tokens: 300", f"example_tokens: {tokens}")
+    assert FilePrompts({"answer": fitting}, words_of).names == ("answer",)
+    tight = TAUGHT.replace("example_tokens: 300", f"example_tokens: {tokens - 1}")
+    said = f"wanted examples of at most {tokens - 1} tokens, got {tokens}"
+    with pytest.raises(PromptInvalidError, match=said):
+        FilePrompts({"answer": tight}, words_of)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("example_tokens: 300\nexamples:", "example_tokens: 300\nexampels:", "got 'exampels', which means nothing"),
+        ("example_tokens: 300\n", "", "wanted a whole number `example_tokens`"),
+        (EXAMPLE, "  many\n", "wanted a list of 1 to 16 `examples`"),
+        (EXAMPLE, EXAMPLE * 9, "wanted a list of 1 to 16 `examples`"),
+        ("    answer: It", "    reply: It", "example 1: wanted question, sources and answer"),
+        ("sources: [Nothing on that.]", "sources: []", "example 2: wanted a list of 1 to 9 sources"),
+        ("sources: [Nothing on that.]", "sources: [{text: a}]", "example 2: wanted each source as a text"),
+        ("sources: [Nothing on that.]", "sources: ['  ']", "example 2: wanted its source as text"),
+        ("title: Rates", "title: 7", "example 1: wanted a title as text, got 7"),
+        ("years. [1]", "years.", r"example 1: wanted sentences that cite sources 1 to 2, .* with \[\]"),
+        ("years. [1]", "years. [3]", r"with \[3\]"),
+        ("answer: NOT IN THE DOCUMENTS", "answer: Not in the documents", "example 2: wanted an answer with words"),
+        ("question: Who owns it?", "question: 5", "example 2: wanted its question as text, got 5"),
+    ],
+)
+def test_when_an_example_would_teach_something_wrong_then_the_error_says_which(old: str, new: str, said: str) -> None:
+    assert old in TAUGHT
+    with pytest.raises(PromptInvalidError, match=said):
+        parse_prompt("answer", TAUGHT.replace(old, new))
+
+
+def test_when_a_folder_has_a_prompt_then_it_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "answer.md").write_text(TAUGHT, encoding="utf-8")
+    assert prompts_in(tmp_path) == {**shipped_prompts(), "answer": TAUGHT}
+
+
+def test_when_a_folder_has_none_or_an_unknown_one_then_the_error_says_what_there_may_be(tmp_path: Path) -> None:
+    with pytest.raises(PromptInvalidError, match=r"wanted prompts \(NAME.md\) in .*, found none; there may be: answer"):
+        prompts_in(tmp_path / "absent")
+    (tmp_path / "anwser.md").write_text(TAUGHT, encoding="utf-8")
+    with pytest.raises(PromptInvalidError, match=r"nothing asks for the prompt 'anwser' in .*; there may be: answer"):
+        prompts_in(tmp_path)

@@ -113,3 +113,36 @@ def test_when_a_settings_file_is_given_then_it_counts(tmp_path: Path) -> None:
     done = headwater("--config", "mine.yaml", "config", "show", "--origin", cwd=tmp_path)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("gateway.port")]
     assert line.split() == ["gateway.port", "4321", "settings", "file"]
+
+
+HASHING = {"HEADWATER_EMBED__MODEL": "hashing"}
+
+
+def test_when_nothing_changed_since_it_was_pinned_then_compat_says_so(tmp_path: Path) -> None:
+    pinned = headwater("compat", "pin", cwd=tmp_path, **HASHING)
+    assert (pinned.returncode, pinned.stdout) == (0, "") and "pinned answers-" in pinned.stderr
+    done = headwater("compat", cwd=tmp_path, **HASHING)
+    assert done.returncode == 0 and done.stdout.startswith("nothing differs from headwater.pins.yaml: answers-")
+
+
+def test_when_something_changed_then_compat_says_what_it_means_and_what_to_do(tmp_path: Path) -> None:
+    headwater("compat", "pin", "--file", "p.yaml", cwd=tmp_path, **HASHING)
+    changed = {**HASHING, "HEADWATER_EMBED__DIMENSION": "128", "HEADWATER_RETRIEVE__PASSAGES": "4"}
+    done = headwater("compat", "--file", "p.yaml", cwd=tmp_path, **changed)
+    assert done.returncode == 1
+    for said in (
+        "dimension  384",
+        "retrieve.passages  6       4",
+        "every chunk has to be embedded again",
+        "do: headwater",
+    ):
+        assert said in done.stdout
+    assert done.stdout.endswith("4 things differ from p.yaml\n")
+    told = json.loads(headwater("compat", "--json", "--file", "p.yaml", cwd=tmp_path, **changed).stdout)
+    assert (told["compatible"], len(told["differences"]), told["not_compared"]) == (False, 4, [])
+    assert set(told["differences"][0]) == {"section", "name", "pinned", "here", "means", "do"}
+
+
+def test_when_there_are_no_pins_then_compat_says_how_to_write_them(tmp_path: Path) -> None:
+    done = headwater("compat", cwd=tmp_path, **HASHING)
+    assert (done.returncode, "write one with: headwater compat pin" in done.stderr) == (2, True)

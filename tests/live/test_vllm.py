@@ -22,6 +22,7 @@ import pytest
 from adapters.errors import GeneratorUnavailableError
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from processors.answer.generate import generate
+from processors.answer.outlet import Outlet
 from processors.answer.writing import ModelWriter
 from processors.contract import Reject
 from processors.ports import Piece
@@ -142,7 +143,7 @@ def test_when_the_step_runs_then_deltas_and_a_draft_with_usage_come_out(vllm: Vl
     async def run() -> list[AnswerDelta | AnswerDrafted | AnswerWithheld]:
         model = OpenAICompatible(vllm.url, vllm.model, ServerOptions(timeout_s=60))
         try:
-            return [event async for event in generate(asked, ModelWriter(model, max_tokens=16))]
+            return [event async for event in generate(asked, ModelWriter(model, max_tokens=16), Outlet())]
         finally:
             await model.aclose()
 

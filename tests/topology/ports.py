@@ -19,8 +19,10 @@ from adapters.session_memory import MemorySessions
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
+from processors.answer.edition import Edition
 from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
+from processors.answer.outlet import Outlet
 from processors.answer.reader import RuleReader
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
@@ -77,10 +79,12 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "claims": MemoryClaims(),
         "clock": SystemClock(),
         "duplicates": MemoryDuplicates(),
+        "edition": Edition("g1"),
         "embedder": embedder,
         "erasables": (),
         "erasure_log": UnaskedErasureLog(),
         "embedding_cache": DictEmbeddingCache(),
+        "outlet": Outlet(),
         "parser": InProcessParser(),
         "generation": "g1",
         "heads": heads,

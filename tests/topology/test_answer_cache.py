@@ -9,7 +9,7 @@ import pytest
 
 from adapters.overlap_ranker import OverlapRanker
 from processors.answer.reader import RuleReader
-from processors.answer.writing import Draft, ExtractiveWriter
+from processors.answer.writing import ExtractiveWriter, Written
 from schemas.queries import AnswerGiven, AnswerWithheld, PromptAssembled
 from tests.topology.cached_world import World, text
 
@@ -153,7 +153,7 @@ class Interrupted(ExtractiveWriter):
         super().__init__(OverlapRanker(), RuleReader())
         self.meanwhile: Callable[[], None] = lambda: None
 
-    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+    async def write(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
         self.meanwhile()
         async for item in super().write(prompt):
             yield item

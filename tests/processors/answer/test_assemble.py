@@ -65,6 +65,19 @@ def test_when_another_question_has_the_same_sources_then_all_before_it_is_the_sa
     assert one.prompt.split("Question:")[0] == two.prompt.split("Question:")[0]
 
 
+def test_when_a_prompt_has_examples_then_they_lead_whatever_is_asked_of_which_sources() -> None:
+    example = "{question: 'Who?', sources: [It is Ann.], answer: 'It is Ann. [1]'}"
+    taught = f"example_tokens: 200\nexamples: [{example}]\nsource_"
+    files = {"answer": shipped_prompts()["answer"].replace("source_", taught, 1)}
+    prompts = FilePrompts(files, HashingEmbedder().count)
+    one = assembled(FIRST, question="Why?", prompts=prompts)
+    other = assembled(OTHER, question="How?", prompts=prompts)
+    assert one.system == other.system and one.system.endswith("Question: Who?\nAnswer: It is Ann. [1]")
+    plain = assembled(FIRST, question="Why?")
+    assert (one.prompt, one.sources) == (plain.prompt, plain.sources)
+    assert one.tokens > plain.tokens and one.prompt_version != plain.prompt_version
+
+
 def test_when_a_text_comes_twice_then_the_better_ranked_copy_is_kept() -> None:
     copy = passage("the FIRST part", document="z.md", number=9)
     assert [source.passage.document for source in assembled(copy, OTHER, FIRST).sources] == ["b.md", "z.md"]

@@ -7,23 +7,27 @@ from msgspec.structs import replace
 
 from adapters.judges import OverlapJudge
 from processors.answer.caching import Answers
-from processors.answer.check import NOT_IN_DOCUMENTS, AnswerBar, check
+from processors.answer.check import NOT_IN_DOCUMENTS, NOT_SAID, AnswerBar, check
+from processors.answer.edition import Edition
+from processors.answer.outlet import Outlet
 from schemas.queries import AnswerDrafted, AnswerGiven, AnswerRenewed, AnswerWithheld, Sentence
 from tests.processors.answer.questions import draft
 
 KEPT = "Deltas are small. A delta is kept\nfor one hour. Answers are kept for a year."
 OTHER = "Kafka is a log."
 BAR = AnswerBar(support=0.6, confidence=0.5)
+OUTLET = Outlet()
+EDITION = Edition("g1", "answers-1", {"g1": "minilm"}.get)
 
 
-def checked(draft: AnswerDrafted) -> AnswerGiven | AnswerWithheld:
-    (result,) = check(draft, OverlapJudge(), BAR, "g1", Answers())
+def checked(draft: AnswerDrafted, outlet: Outlet = OUTLET) -> AnswerGiven | AnswerWithheld:
+    (result,) = check(draft, OverlapJudge(), BAR, EDITION, Answers(), outlet)
     assert not isinstance(result, AnswerRenewed)
     return result
 
 
-def given(draft: AnswerDrafted) -> AnswerGiven:
-    result = checked(draft)
+def given(draft: AnswerDrafted, outlet: Outlet = OUTLET) -> AnswerGiven:
+    result = checked(draft, outlet)
     assert isinstance(result, AnswerGiven)
     return result
 
@@ -43,6 +47,7 @@ def test_when_a_sentence_is_quoted_then_its_citation_points_at_its_exact_place()
     assert answer.text == "A delta is kept for one hour. [1]"
     assert (answer.answer_id, answer.generation, answer.confidence) == ("q-1", "g1", 0.8)
     assert answer.passages == ("object-doc-1.md-1", "object-doc-2.md-2")
+    assert (answer.pipeline, answer.embedding) == ("answers-1", "minilm")
 
 
 def test_when_a_sentence_has_a_span_then_the_answer_says_where_it_stands() -> None:
@@ -123,3 +128,64 @@ def test_when_a_header_row_was_repeated_then_the_citation_points_at_the_row_itse
     part = replace(source, passage=replace(source.passage, lead=len("pump | pressure\n"), end=124))
     (citation,) = given(replace(asked, sources=(part,))).citations
     assert (citation.quote, citation.start, citation.end) == ("Pump 7 runs at nine bar.", 100, 124)
+
+
+CARD = "4111 1111 1111 1111"
+PAID = f"The office pays by card. Its card is {CARD}, valid for\na year. Ask Bo."
+
+
+def test_when_a_quote_holds_what_may_not_be_said_then_it_is_masked_and_its_place_holds() -> None:
+    """The document came in while its tenant allowed cards."""
+    answer = given(draft((said(f"Its card is {CARD}, valid for a year.", 1),), PAID))
+    (citation,) = answer.citations
+    hidden = "\u2588" * len(CARD)
+    assert answer.text == f"Its card is {hidden}, valid for a year. [1]"
+    assert citation.quote == f"Its card is {hidden}, valid for\na year."
+    assert PAID[citation.start - 100 : citation.end - 100] == f"Its card is {CARD}, valid for\na year."
+    assert (answer.withheld_kinds, answer.confidence) == (("card",), 1.0)
+
+
+def test_when_only_the_quote_holds_it_then_the_answer_says_so_too() -> None:
+    answer = given(draft((said("Its card is valid for a year.", 1),), PAID))
+    assert CARD not in answer.citations[0].quote
+    assert (answer.text, answer.withheld_kinds) == ("Its card is valid for a year. [1]", ("card",))
+
+
+def test_when_another_sentence_of_a_passage_holds_it_then_nothing_was_withheld() -> None:
+    answer = given(draft((said("The office pays by card.", 1),), PAID))
+    assert (answer.text, answer.withheld_kinds) == ("The office pays by card. [1]", ())
+
+
+def test_when_a_span_holds_it_then_the_answer_has_none_that_shows_it() -> None:
+    quoted = Sentence(text=f"Its card is {CARD}, valid for a year.", cites=(1,), span=CARD)
+    answer = given(draft((quoted,), PAID))
+    assert answer.span is None and CARD not in str(answer)
+
+
+def test_when_title_and_address_hold_it_then_they_are_masked() -> None:
+    asked = draft((said("The office pays by card.", 1),), PAID)
+    (source,) = asked.sources
+    address = "https://bo:hunter2hunter2@example.org/pay"
+    passage = replace(source.passage, title=f"Card {CARD}", source_uri=address)
+    answer = given(replace(asked, sources=(replace(source, passage=passage),)))
+    assert CARD not in str(answer) and "hunter2" not in str(answer)
+    assert answer.withheld_kinds == ("card", "secret")
+
+
+def test_when_nothing_else_is_left_then_it_is_refused_and_says_why() -> None:
+    outlet = Outlet(phrases={"acme": ("delta is kept",)})
+    result = checked(draft((said("A delta is kept for one hour.", 1),), KEPT), outlet)
+    assert isinstance(result, AnswerWithheld)
+    assert (result.reason, result.message, result.withheld_kinds) == ("refused", NOT_SAID, ("phrase",))
+
+
+def test_when_a_quote_holds_a_phrase_then_it_is_masked_there() -> None:
+    asked = draft((said("It is kept for a year as an answer, answers are.", 1),), KEPT)
+    answer = given(asked, Outlet(phrases={"": ("Answers are kept",)}))
+    assert answer.citations[0].quote == "\u2588" * len("Answers are kept") + " for a year."
+
+
+def test_when_a_tenant_has_no_outlet_then_everything_is_said() -> None:
+    outlet = Outlet(on={"acme": False})
+    answer = given(draft((said(f"Its card is {CARD}, valid for a year.", 1),), PAID), outlet)
+    assert CARD in answer.text and CARD in answer.citations[0].quote and answer.withheld_kinds == ()

@@ -12,9 +12,19 @@ from adapters.errors import GeneratorUnavailableError
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.overlap_ranker import OverlapRanker
 from processors.answer.generate import generate
+from processors.answer.outlet import Outlet
 from processors.answer.prompting import NO_ANSWER
 from processors.answer.reader import RuleReader
-from processors.answer.writing import Draft, ExtractiveWriter, ModelWriter, Writer, cited_sentences, whole_part
+from processors.answer.writing import (
+    Draft,
+    ExtractiveWriter,
+    ModelWriter,
+    Writer,
+    Written,
+    cited,
+    cited_sentences,
+    whole_part,
+)
 from processors.contract import Reject
 from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld, PromptAssembled, Usage
 from tests.processors.answer.questions import prompt
@@ -24,12 +34,16 @@ KEPT = "Deltas are small. A delta is kept for one hour."
 PROMPT = prompt("How long is a delta kept?", KEPT, "Kafka is a log.")
 
 
+OPEN = Outlet(on={"": False})
+"""Text is shown as it comes."""
+
+
 def generated(
-    prompt: PromptAssembled, writer: Writer, model: OpenAICompatible | None = None
+    prompt: PromptAssembled, writer: Writer, outlet: Outlet = OPEN, model: OpenAICompatible | None = None
 ) -> tuple[list[AnswerDelta], AnswerDrafted]:
     async def run() -> list[AnswerDelta | AnswerDrafted | AnswerWithheld]:
         try:
-            return [event async for event in generate(prompt, writer)]
+            return [event async for event in generate(prompt, writer, outlet)]
         finally:
             if model:
                 await model.aclose()
@@ -40,10 +54,12 @@ def generated(
     return [delta for delta in deltas if isinstance(delta, AnswerDelta)], drafted
 
 
-def by_model(reply: str, mode: Mode = "ok") -> tuple[list[AnswerDelta], AnswerDrafted, StubModelServer]:
+def by_model(
+    reply: str, mode: Mode = "ok", outlet: Outlet = OPEN
+) -> tuple[list[AnswerDelta], AnswerDrafted, StubModelServer]:
     with StubModelServer(reply, mode) as server:
         model = OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=3))
-        deltas, drafted = generated(PROMPT, ModelWriter(model, max_tokens=50), model)
+        deltas, drafted = generated(PROMPT, ModelWriter(model, max_tokens=50), outlet, model)
         return deltas, drafted, server
 
 
@@ -83,6 +99,33 @@ def test_when_a_model_answers_then_its_text_streams_and_its_citations_are_read()
     assert counts.bodies[0]["messages"][1]["content"] == PROMPT.prompt
 
 
+def test_when_there_is_an_outlet_then_a_models_text_is_shown_sentence_by_sentence() -> None:
+    deltas, drafted, _ = by_model("It is kept for one hour [1].  Kafka\nis a log. [2][1] So", outlet=Outlet())
+    assert [delta.text for delta in deltas] == ["It is kept for one hour. [1]", " Kafka is a log. [2][1]", " So"]
+    assert [delta.index for delta in deltas] == [0, 1, 2]
+    assert [cited(sentence) for sentence in drafted.sentences] == [delta.text.lstrip() for delta in deltas]
+
+
+def test_when_a_model_makes_up_a_number_then_neither_deltas_nor_draft_hold_it() -> None:
+    reply = "It is so [1]. Her card is 4111 1111 [1] 1111 1111. Pay by 4111-1111-1111-1111 now. [1]"
+    deltas, drafted, _ = by_model(reply, outlet=Outlet())
+    assert "1111" not in "".join(delta.text for delta in deltas) + str(drafted.sentences)
+    assert len(deltas) == 3 and drafted.withheld_kinds == ("card",)
+
+
+def test_when_quotes_hold_what_may_not_be_said_then_they_are_shown_without_it() -> None:
+    asked = prompt("How long is card 4111111111111111 kept?", "Card 4111111111111111 is kept for one hour.")
+    deltas, drafted = generated(asked, ExtractiveWriter(OverlapRanker(), RuleReader()), Outlet())
+    hidden = "\u2588" * 16
+    assert [delta.text for delta in deltas] == [f"Card {hidden} is kept for one hour. [1]"]
+    assert drafted.sentences[0].text == f"Card {hidden} is kept for one hour."
+
+
+def test_when_a_whole_answer_may_not_be_said_then_nothing_is_shown_and_the_draft_says_so() -> None:
+    deltas, drafted, _ = by_model("It is so [1].", outlet=Outlet(phrases={"": ("it is so",)}))
+    assert (deltas, drafted.sentences, drafted.withheld_kinds) == ([], (), ("phrase",))
+
+
 @pytest.mark.parametrize("reply", [NO_ANSWER, f"{NO_ANSWER}.", "Not in the documents."])
 def test_when_a_model_says_that_it_is_not_there_then_the_draft_is_empty(reply: str) -> None:
     _, drafted, _ = by_model(reply)
@@ -111,11 +154,11 @@ def test_when_there_is_no_room_for_a_question_then_it_is_answered_overloaded() -
     class Busy:
         model = "busy"
 
-        async def write(self, prompt: PromptAssembled) -> AsyncGenerator[str | Draft, None]:
+        async def write(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
             yield Draft((), 0.0, ("overloaded",), refused="overloaded")
 
     async def run() -> list[Any]:
-        return [event async for event in generate(PROMPT, Busy())]
+        return [event async for event in generate(PROMPT, Busy(), Outlet())]
 
     (answer,) = asyncio.run(run())
     assert isinstance(answer, AnswerWithheld)
@@ -133,7 +176,7 @@ def test_when_an_answer_breaks_off_then_what_it_cost_so_far_is_drafted() -> None
     with StubModelServer("It is kept for one hour [1].", "dies") as server:
         server.counting = True
         model = OpenAICompatible(server.url, "stub", ServerOptions(timeout_s=3))
-        _, drafted = generated(PROMPT, ModelWriter(model, max_tokens=50), model)
+        _, drafted = generated(PROMPT, ModelWriter(model, max_tokens=50), model=model)
     assert {usage.unit: usage.quantity for usage in drafted.usage} == {
         "tokens_in": float(len(PROMPT.prompt.split())),
         "tokens_out": 1.0,
@@ -169,7 +212,14 @@ def test_when_a_models_text_is_read_then_sentences_and_numbers_come_apart(
 
 @pytest.mark.parametrize(
     ("text", "whole"),
-    [("", ""), ("One", ""), ("One.", "One."), ("One [1]. Two", "One [1]."), ("One. [1] Two", "One [1].")],
+    [
+        ("", ""),
+        ("One", ""),
+        ("One.", "One."),
+        ("- One.\n- Two.\n- Th", "- One.\n- Two."),
+        ("One [1]. Two", "One [1]."),
+        ("One. [1] Two", "One [1]."),
+    ],
 )
 def test_when_a_text_was_cut_off_then_the_sentence_it_was_cut_in_goes(text: str, whole: str) -> None:
     assert whole_part(text) == whole
