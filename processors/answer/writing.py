@@ -24,6 +24,7 @@ TRUNCATED: Final = "truncated"
 _MARKERS: Final = re.compile(r"\s*\[\s*(\d{1,3}(?:\s*,\s*\d{1,3})*)\s*\]")
 # A marker after the full stop belongs to the sentence before it.
 _STOP_THEN_MARKERS: Final = re.compile(r"([.!?…。！？]+[\"'”’]?)((?:\s*\[\s*\d{1,3}(?:\s*,\s*\d{1,3})*\s*\])+)")
+_NUMBER: Final = re.compile(r"\d{1,3}[.)]")
 _WHOLE: Final = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
 
 
@@ -190,6 +191,11 @@ def _numbers(group: str) -> tuple[int, ...]:
     return tuple(int(number) for number in group.split(","))
 
 
+def _item_begun(span: Span, text: str) -> bool:
+    """Whether it is the number of a list's item, and nothing of the item yet."""
+    return bool(_NUMBER.fullmatch(span.text)) and text[: span.start].rstrip(" \t").endswith("\n")
+
+
 def whole_part(text: str) -> str:
     """A text that was cut off, without the sentence it was cut in.
 
@@ -197,6 +203,6 @@ def whole_part(text: str) -> str:
     'It is so [1].'
     """
     spans, joined = marked_spans(text)
-    if spans and not _WHOLE.search(spans[-1].text):
+    if spans and (_item_begun(spans[-1], joined) or not _WHOLE.search(spans[-1].text)):
         spans = spans[:-1]
     return joined[: spans[-1].end] if spans else ""

@@ -31,6 +31,7 @@ def told(pieces: list[str]) -> list[Sentence]:
 @example("NOT IN THE DOCUMENTS. But more of it.", [1])
 @example("NOT IN THE DOCUMENTS\n- or are they", [1])
 @example("One. [1, 2] Two three.", [1])
+@example("A lease runs\n1. ", [1])
 @example("In the U.S. The law is so. In the U.S. Apple is.", [1])
 def test_when_a_text_comes_in_pieces_then_what_is_told_is_how_its_sentences_begin(text: str, sizes: list[int]) -> None:
     pieces: list[str] = []
