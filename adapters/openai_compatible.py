@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 
@@ -29,6 +29,9 @@ MAX_CHARS_PER_TOKEN: Final = 32
 """No tokenizer makes more of a token on average: a server that sends more ignores how many were asked for."""
 
 
+Shapes = Literal["response_format", "structured_outputs", "none"]
+
+
 @dataclass(frozen=True)
 class ServerOptions:
     """How to talk to a server. `timeout_s` bounds a whole generation, `connect_s` the way to the server.
@@ -36,7 +39,7 @@ class ServerOptions:
     `salt_secret` keeps tenants apart in vLLM's prefix cache: each gets the HMAC of its name as `cache_salt`.
     `priorities` lets people go before bulk (vLLM with `--scheduling-policy priority`), `counts_always` has tokens
     counted with every piece, so that what a broken answer cost is known (vLLM). Leave all three out for servers that
-    refuse unknown fields.
+    refuse unknown fields. `shapes` is the field by which a reply is held to a JSON schema: OpenAI's, or vLLM's own.
     """
 
     api_key: str = ""
@@ -46,6 +49,7 @@ class ServerOptions:
     salt_secret: str = ""
     priorities: bool = False
     counts_always: bool = False
+    shapes: Shapes = "response_format"
 
 
 class _BrokenStreamError(Exception):
@@ -113,7 +117,14 @@ class OpenAICompatible:
             fields["cache_salt"] = hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()
         if self._options.priorities:
             fields["priority"] = _BULK_PRIORITY if occasion.lane == "bulk" else 0
+        if occasion.shape is not None and self._options.shapes != "none":
+            fields[self._options.shapes] = self._shape(occasion.shape)
         return fields
+
+    def _shape(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        if self._options.shapes == "structured_outputs":
+            return {"json": schema}
+        return {"type": "json_schema", "json_schema": {"name": "reply", "strict": True, "schema": schema}}
 
     async def _stream(self, body: dict[str, Any], reply: _Reply) -> AsyncGenerator[Piece, None]:
         headers = {"Authorization": f"Bearer {self._options.api_key}"} if self._options.api_key else {}

@@ -254,12 +254,17 @@ NO_DEADLINE: Final = Micros(0)
 
 @dataclass(frozen=True)
 class Occasion:
-    """What a prompt is written for: a question of a lane, so many sources, until when somebody waits (0: for ever)."""
+    """What a prompt is written for: a question of a lane, so many sources, until when somebody waits (0: for ever).
+
+    `small` asks for the small model first, `shape` for JSON by this schema; a server that can't is not held to it.
+    """
 
     question: str = ""
     sources: int = 0
     lane: Lane = "interactive"
     deadline_at: Micros = NO_DEADLINE
+    small: bool = False
+    shape: Mapping[str, Any] | None = None
 
 
 ANY_OCCASION: Final = Occasion()

@@ -194,13 +194,16 @@ class AnswerDelta(Event, frozen=True, kw_only=True):
 class Sentence(Value, frozen=True, kw_only=True):
     """A sentence of a draft and the numbers of the sources it cites.
 
-    `span` are the words of it that answer the question by themselves, where the writer knows them.
+    `span` are the words of it that answer the question by themselves, where the writer knows them. Where it was
+    verified, `evidence` are the words of a source that say it, with the `support` they give it, or it is `refuted`.
     """
 
     text: str
     cites: tuple[int, ...]
     support: float = 0.0
     span: str = ""
+    evidence: str = ""
+    refuted: bool = False
 
 
 class AnswerDrafted(Event, frozen=True, kw_only=True):

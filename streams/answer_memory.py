@@ -55,6 +55,7 @@ def pipeline_of(settings: Settings, parts: Parts) -> str:
         "embed": settings.embed.model_dump(mode="json", include=_MODEL),
         "generate": settings.generate.model_dump(mode="json", exclude=_OPENS),
         "models": settings.models.model_dump(mode="json", include=_WRITES),
+        "verify": settings.verify.model_dump(mode="json"),
         "outlet": parts.port("outlet").fingerprint(),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

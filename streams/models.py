@@ -10,7 +10,7 @@ from adapters.breakers import BreakerRules, MemoryBreakers
 from adapters.fallback_writer import FallbackWriter
 from adapters.model_gateway import ModelGateway, ModelRules, Shared
 from adapters.model_race import RaceRules, Route
-from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.openai_compatible import OpenAICompatible, ServerOptions, Shapes
 from adapters.tenant_places import TenantPlaces
 from processors.answer.ladder import Ladder
 from processors.answer.routes import RouteName, RouteRule
@@ -19,18 +19,22 @@ from processors.ports import Breakers, Clock
 from streams import model_metrics
 from streams.settings import Settings
 
-__all__ = ["ladder_of", "writer_of"]
+__all__ = ["gateway_of", "ladder_of", "writer_of"]
 
 _NEVER: Final = float("inf")
 # More failures than a process lives to see: a breaker that is off stays closed.
 _OFF: Final = BreakerRules(failures=2**62)
 
 
-def writer_of(settings: Settings, quoting: Callable[[], ExtractiveWriter], clock: Clock) -> Writer:
-    """The writer that the settings ask for; `quoting` makes the one that needs no server, where it is needed."""
-    if not settings.generate.url:
+def writer_of(
+    settings: Settings, quoting: Callable[[], ExtractiveWriter], clock: Clock, gateway: ModelGateway | None = None
+) -> Writer:
+    """The writer that the settings ask for; `quoting` makes the one that needs no server, where it is needed. A gateway
+    that others use as well is given."""
+    gateway = gateway or gateway_of(settings, clock)
+    if gateway is None:
         return quoting()
-    writer = ModelWriter(_gateway(settings, clock), settings.generate.max_tokens)
+    writer = ModelWriter(gateway, settings.generate.max_tokens)
     if settings.models.fallback != "extractive":
         return writer
     return FallbackWriter(writer, quoting(), clock, ladder_of(settings))
@@ -42,13 +46,17 @@ def ladder_of(settings: Settings) -> Ladder:
     return Ladder(models.fewer_s, models.small_s, models.quotes_s)
 
 
-def _gateway(settings: Settings, clock: Clock) -> ModelGateway:
+def gateway_of(settings: Settings, clock: Clock) -> ModelGateway | None:
+    """The way to the models that the settings name; None where they name none."""
     generate, models = settings.generate, settings.models
+    if not generate.url:
+        return None
     routes = [_route("large", generate.url, generate.model, _options(settings, generate.api_key))]
     if models.small_url:
         options = _options(settings, models.small_api_key)
         if not models.small_extensions:
-            options = replace(options, salt_secret="", priorities=False, counts_always=False)
+            shapes: Shapes = "none" if options.shapes == "none" else "response_format"
+            options = replace(options, salt_secret="", priorities=False, counts_always=False, shapes=shapes)
         routes.append(_route("small", models.small_url, models.small_model, options))
     places = TenantPlaces(models.tenant_at_once, models.tenant_waiting)
     model_metrics.watch_waiting(lambda: places.waiting)
@@ -69,6 +77,7 @@ def _options(settings: Settings, api_key: str) -> ServerOptions:
         salt_secret=settings.generate.salt_secret,
         priorities=settings.models.priorities,
         counts_always=settings.models.counts_always,
+        shapes=settings.verify.shape,
     )
 
 

@@ -19,6 +19,7 @@ from adapters.index_manifest import check_manifest
 from adapters.judges import EmbeddingJudge
 from adapters.local_index import LocalIndex
 from adapters.memory import DictEmbeddingCache
+from adapters.model_gateway import ModelGateway
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.prompts import FilePrompts, prompts_in
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
@@ -33,6 +34,7 @@ from processors.answer.limits import RetrievalLimits
 from processors.answer.outlet import Outlet
 from processors.answer.reader import SpanReader
 from processors.answer.sessions import Sessions
+from processors.answer.verifying import Verifier
 from processors.answer.writing import ExtractiveWriter, Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
@@ -43,7 +45,7 @@ from processors.ingest.strategies import SplitterByType
 from processors.measure.prices import LOCAL_PRICES, Prices
 from processors.ports import Embedder, FollowedHeads, Index, Parser, Ranker
 from schemas.codec import Codec
-from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
+from schemas.documents import DocumentHead, EmbeddingComputed
 from schemas.envelope import Event
 from streams.answer_memory import answers_of, cache_of, forget_swapped
 from streams.build_pace import BuildPace
@@ -57,17 +59,18 @@ from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
-from streams.models import ladder_of, writer_of
+from streams.models import gateway_of, ladder_of, writer_of
 from streams.outlet import outlet_of
 from streams.parsing import parser_of
 from streams.reading import Reader
-from streams.rebuild import mend, missing
+from streams.rebuild import mend, missing, newest_redacted
 from streams.redaction import redaction_policy
 from streams.session_stores import sessions_of
 from streams.settings import Settings
 from streams.standing import StandingWatch
 from streams.standing_views import AnsweredView, StandingView
 from streams.text_models import embedder_of, ranker_of, span_reader_of
+from streams.verifying import verifier_of
 from topics.answer import QUERY_CANCELLED, QUESTION_ANSWERED, QUESTION_STANDING
 from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
 
@@ -149,15 +152,8 @@ class Parts:
     def _open_heads(self, mending: bool = True) -> None:
         self._followers["heads"].catch_up(self.settings.worker.start_s)
         if mending and (lost := missing(self.port("heads").walk(), self.port("store"))):
-            mend(self, lost, self._newest_redacted())
-
-    def _newest_redacted(self) -> list[DocumentRedacted]:
-        newest: dict[str, DocumentRedacted] = {}
-        with Reader(self.settings.kafka, self.codec, self.port("clock")) as reader:
-            for reading in reader.read(DOCUMENT_REDACTED.name):
-                if isinstance(reading.event, DocumentRedacted):
-                    newest[reading.key] = reading.event
-        return list(newest.values())
+            with Reader(self.settings.kafka, self.codec, self.port("clock")) as reader:
+                mend(self, lost, newest_redacted(reader.read(DOCUMENT_REDACTED.name)))
 
     def _follow(self, name: str) -> Follower:
         where = (self.codec, self.settings.kafka, self.port("clock"))
@@ -391,7 +387,13 @@ class Parts:
         return ladder_of(self.settings)
 
     def _writer(self) -> Writer:
-        return writer_of(self.settings, self._quoting, self.port("clock"))
+        return writer_of(self.settings, self._quoting, self.port("clock"), self.port("model_gateway"))
+
+    def _model_gateway(self) -> ModelGateway | None:
+        return gateway_of(self.settings, self.port("clock"))
+
+    def _verifier(self) -> Verifier:
+        return verifier_of(self)
 
     def _quoting(self) -> ExtractiveWriter:
         return ExtractiveWriter(self.port("ranker"), self.port("span_reader"))

@@ -93,6 +93,8 @@ def _answering(settings: Settings) -> Iterable[tuple[str, Value]]:
     yield "generate.writer", "model" if settings.generate.url else "quotes"
     for name, value in settings.generate.model_dump(mode="json", exclude=set(_NOT_ANSWERING)).items():
         yield f"generate.{name}", value
+    for name, value in settings.verify.model_dump(mode="json", exclude={"timeout_s", "reserve_ms"}).items():
+        yield f"verify.{name}", value
     yield "models.small", bool(settings.models.small_url)
     for name in _OF_MODELS:
         yield f"models.{name}", getattr(settings.models, name)

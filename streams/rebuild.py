@@ -21,6 +21,7 @@ from processors.ingest.embed import embed
 from processors.ingest.planning import index_object
 from processors.ports import Index, IndexObject
 from schemas.documents import ChunkCreated, ChunkEmbedded, DocumentHead, DocumentRedacted
+from streams.reading import Reading
 
 _LOG = structlog.get_logger(__name__)
 
@@ -45,6 +46,15 @@ def missing(heads: Iterable[DocumentHead], store: Index) -> dict[Document, Docum
             if any(one.object_id not in held for one in head.chunks):
                 found[head.tenant, head.document] = head
     return found
+
+
+def newest_redacted(readings: Iterable[Reading]) -> list[DocumentRedacted]:
+    """The newest redacted text of each document, from what was read of their topic."""
+    newest: dict[str, DocumentRedacted] = {}
+    for reading in readings:
+        if isinstance(reading.event, DocumentRedacted):
+            newest[reading.key] = reading.event
+    return list(newest.values())
 
 
 def mend(ports: Ports, lost: Mapping[Document, DocumentHead], redacted: Iterable[DocumentRedacted]) -> int:

@@ -31,6 +31,7 @@ from streams.outlet_settings import OutletSection
 from streams.section import Section, secret
 from streams.session_settings import SessionsSection
 from streams.standing_settings import StandingQuestions
+from streams.verify_settings import VerifySection
 
 
 class SettingsError(StreamsError):
@@ -334,6 +335,7 @@ class Settings(BaseSettings):
     retrieve: Retrieve = Retrieve()
     generate: Generate = Generate()
     models: Models = Models()
+    verify: VerifySection = VerifySection()
     outlet: OutletSection = OutletSection()
     cache: AnswerCaching = AnswerCaching()
     standing: StandingQuestions = StandingQuestions()

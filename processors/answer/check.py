@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from processors.answer.caching import Answers
 from processors.answer.edition import Edition
+from processors.answer.evidence import evidence_in
 from processors.answer.expiry import UNAVAILABLE, withheld
 from processors.answer.outlet import Outlet, Screened
-from processors.answer.sentences import Span, locate, sentences
+from processors.answer.sentences import Span, locate
 from processors.answer.sessions import session_of
 from processors.answer.standing import renewed
-from processors.answer.words import coverage, stems
 from processors.answer.writing import TRUNCATED, cited
 from processors.ports import Judge
 from schemas.queries import (
@@ -64,6 +64,7 @@ def check(
 
     A sentence that stands word for word in a source it cites is supported entirely; any other is judged against the
     sentences of those sources. Citations that do not support their sentence are dropped, then sentences without any.
+    What a verifier said of a sentence counts, its quote only where it stands in the source.
     What may not be said is masked in quotes as well, so that their places hold.
     """
     for final in _final(_screened(draft, outlet), _Bench(judge, bar, outlet), edition):
@@ -139,10 +140,12 @@ def _no_answer(draft: AnswerDrafted) -> AnswerWithheld:
 
 
 def _checked(sentence: Sentence, screened: Mapping[int, Screened], bench: _Bench) -> _Checked | None:
+    if sentence.refuted:
+        return None
     found, span, hidden = [], None, frozenset[str]()
     for number in sentence.cites:
         source = screened.get(number)
-        quote, support = _evidence(sentence.text, source, bench.judge) if source else (None, 0.0)
+        quote, support = _evidence(sentence, source, bench.judge) if source else (None, 0.0)
         if source and quote and support >= bench.bar.support:
             found.append((support, _citation(number, source.passage, quote)))
             span = span or _span(number, source.passage, quote, sentence.span)
@@ -164,16 +167,15 @@ def _span(number: int, passage: Passage, quote: Span, wanted: str) -> ExactSpan 
     return ExactSpan(text=found.text, number=number, start=start, end=_placed(passage, quote.start + found.end))
 
 
-def _evidence(claim: str, source: Screened, judge: Judge) -> tuple[Span | None, float]:
-    """The words of a passage that support a claim best, as they may be quoted, and how far they do."""
-    shown, text = source.passage.text, source.text
-    exact = locate(claim, shown) or locate(claim, text)
-    if exact:
-        return _quoted(exact, shown), 1.0
-    wanted = stems(claim)
-    quote = max(sentences(text), key=lambda span: coverage(wanted, stems(span.text)), default=None)
-    # One call for both: what a claim draws from two neighbouring sentences is supported by the passage only.
-    return (_quoted(quote, shown), judge.support(claim, [quote.text, text])) if quote else (None, 0.0)
+def _evidence(sentence: Sentence, source: Screened, judge: Judge) -> tuple[Span | None, float]:
+    """The words of a passage that support a sentence best, as they may be quoted, and how far they do."""
+    shown = source.passage.text
+    if exact := locate(sentence.text, shown):
+        return exact, 1.0
+    if verified := locate(sentence.evidence, source.text):
+        return _quoted(verified, shown), sentence.support
+    quote, support = evidence_in(sentence.text, source.text, judge)
+    return (_quoted(quote, shown), support) if quote else (None, 0.0)
 
 
 def _quoted(span: Span, shown: str) -> Span:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from processors.answer.expiry import BUSY, withheld
 from processors.answer.outlet import Gate, Outlet
+from processors.answer.verifying import Verified, Verifier
 from processors.answer.whole_sentences import WholeSentences
 from processors.answer.writing import Draft, Writer, Written, cited
 from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld, PromptAssembled, Sentence
 
 
 async def generate(
-    prompt: PromptAssembled, writer: Writer, outlet: Outlet
+    prompt: PromptAssembled, writer: Writer, outlet: Outlet, verifier: Verifier
 ) -> AsyncIterator[AnswerDelta | AnswerDrafted | AnswerWithheld]:
     """Streams deltas while the writer writes, then the draft. What may not be said is in neither of them.
 
     A writer that is unavailable raises before its first text: the hop pauses and the question is tried again until its
     deadline. After the first text nothing is tried again, since the asker has read it: what came is drafted, marked
     `truncated`, and the check decides. A question for which there is no room is answered
-    so at once. Repeats have the same delta ids, so a reader drops what it has seen.
+    so at once. Repeats have the same delta ids, so a reader drops what it has seen. What was said is verified, where
+    that is wanted, before it is drafted.
     """
     speech = _Speech(outlet.gate(prompt.tenant))
     index = 0
+    draft: Draft | None = None
     # Closed whatever happens: behind it may be a model that goes on writing.
     async with aclosing(writer.write(prompt)) as items:
         async for item in items:
@@ -31,8 +35,16 @@ async def generate(
                 yield AnswerDelta(tenant=prompt.tenant, query_id=prompt.query.query_id, index=index, text=text)
                 index += 1
             if isinstance(item, Draft):
-                yield _ending(prompt, speech, item, writer.model)
-                return
+                draft = replace(item, model=item.model or writer.model)
+                break
+    if draft is None:
+        return
+    if draft.refused:
+        yield withheld(prompt.tenant, prompt.query, draft.refused, BUSY)
+        return
+    # Only now: while the writer is open it holds its tenant's place at the model.
+    verified = await verifier.verify(prompt, speech.sentences)
+    yield _drafted(prompt, verified, speech.withheld_kinds, draft)
 
 
 class _Speech:
@@ -81,18 +93,16 @@ class _Speech:
             yield item
 
 
-def _ending(prompt: PromptAssembled, speech: _Speech, draft: Draft, model: str) -> AnswerDrafted | AnswerWithheld:
-    if draft.refused:
-        return withheld(prompt.tenant, prompt.query, draft.refused, BUSY)
+def _drafted(prompt: PromptAssembled, verified: Verified, kinds: tuple[str, ...], draft: Draft) -> AnswerDrafted:
     return AnswerDrafted(
         tenant=prompt.tenant,
         query=prompt.query,
-        sentences=tuple(speech.sentences),
+        sentences=verified.sentences,
         sources=prompt.sources,
-        model=draft.model or model,
+        model=draft.model,
         prompt_version=prompt.prompt_version,
         confidence=draft.confidence,
-        degraded=(*prompt.degraded, *draft.degraded),
-        usage=draft.usage,
-        withheld_kinds=speech.withheld_kinds,
+        degraded=(*prompt.degraded, *draft.degraded, *verified.degraded),
+        usage=(*draft.usage, *verified.usage),
+        withheld_kinds=kinds,
     )

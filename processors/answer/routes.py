@@ -31,6 +31,8 @@ class RouteRule:
 
     def first(self, occasion: Occasion) -> RouteName:
         """The model to ask first."""
+        if occasion.small:
+            return "small"
         if self.small_bulk and occasion.lane == "bulk":
             return "small"
         short = 0 < len(occasion.question) <= self.small_chars

@@ -67,7 +67,9 @@ def test_when_a_document_holds_control_characters_then_they_are_left_out() -> No
 
 
 def test_when_a_prompt_does_not_exist_then_the_error_names_those_that_do() -> None:
-    with pytest.raises(PromptMissingError, match="wanted the prompt 'reply', which does not exist; there are: answer"):
+    with pytest.raises(
+        PromptMissingError, match="wanted the prompt 'reply', which does not exist; there are: answer, verify"
+    ):
         FilePrompts().get("reply")
 
 

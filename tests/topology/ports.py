@@ -24,6 +24,7 @@ from processors.answer.ladder import Ladder
 from processors.answer.limits import RetrievalLimits
 from processors.answer.outlet import Outlet
 from processors.answer.reader import RuleReader
+from processors.answer.verifying import Unverified
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.erasing import LogForgets, Standing
@@ -66,6 +67,20 @@ class UnaskedErasureLog:
         return []
 
 
+def writing_ports() -> dict[str, Any]:
+    """What writes an answer and decides whether it stands."""
+    return {
+        "bar": AnswerBar(support=0.5, confidence=0.1),
+        "edition": Edition("g1"),
+        "judge": OverlapJudge(),
+        "ladder": Ladder(),
+        "outlet": Outlet(),
+        "prompts": FilePrompts(),
+        "verifier": Unverified(),
+        "writer": ExtractiveWriter(OverlapRanker(), RuleReader()),
+    }
+
+
 def memory_ports(**chosen: Any) -> dict[str, Any]:
     """Every port of all three journeys; give one by name to put your own in its place."""
     heads = MemoryHeads("g1")
@@ -74,25 +89,19 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
     ports: dict[str, Any] = {
         "answered": AnsweredView(),
         "answers": Answers(),
-        "bar": AnswerBar(support=0.5, confidence=0.1),
         "cancellations": Cancelled(SystemClock()),
         "claims": MemoryClaims(),
         "clock": SystemClock(),
         "duplicates": MemoryDuplicates(),
-        "edition": Edition("g1"),
         "embedder": embedder,
         "erasables": (),
         "erasure_log": UnaskedErasureLog(),
         "embedding_cache": DictEmbeddingCache(),
-        "outlet": Outlet(),
         "parser": InProcessParser(),
         "generation": "g1",
         "heads": heads,
-        "judge": OverlapJudge(),
-        "ladder": Ladder(),
         "limits": AdmitLimits(4_000),
         "prices": Prices("test"),
-        "prompts": FilePrompts(),
         "questions": StandingView(per_tenant=100),
         "ranker": OverlapRanker(),
         "redaction": RedactionPolicy(),
@@ -101,9 +110,8 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "signer": MinHashSigner(),
         "splitter": StructureSplitter(200, 120, embedder.count),
         "store": MemoryIndex(),
-        "writer": ExtractiveWriter(OverlapRanker(), RuleReader()),
     }
-    ports |= chosen
+    ports |= {**writing_ports(), **chosen}
     served = OneGeneration("g1", ports["embedder"], ports["store"], ports["heads"])
     return {"serving": OneServing(served), "lives": OneLife(ports["heads"]), **ports}
 

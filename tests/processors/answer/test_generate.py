@@ -15,6 +15,7 @@ from processors.answer.generate import generate
 from processors.answer.outlet import Outlet
 from processors.answer.prompting import NO_ANSWER
 from processors.answer.reader import RuleReader
+from processors.answer.verifying import Unverified
 from processors.answer.writing import (
     Draft,
     ExtractiveWriter,
@@ -43,7 +44,7 @@ def generated(
 ) -> tuple[list[AnswerDelta], AnswerDrafted]:
     async def run() -> list[AnswerDelta | AnswerDrafted | AnswerWithheld]:
         try:
-            return [event async for event in generate(prompt, writer, outlet)]
+            return [event async for event in generate(prompt, writer, outlet, Unverified())]
         finally:
             if model:
                 await model.aclose()
@@ -158,7 +159,7 @@ def test_when_there_is_no_room_for_a_question_then_it_is_answered_overloaded() -
             yield Draft((), 0.0, ("overloaded",), refused="overloaded")
 
     async def run() -> list[Any]:
-        return [event async for event in generate(PROMPT, Busy(), Outlet())]
+        return [event async for event in generate(PROMPT, Busy(), Outlet(), Unverified())]
 
     (answer,) = asyncio.run(run())
     assert isinstance(answer, AnswerWithheld)

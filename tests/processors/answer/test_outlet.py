@@ -17,6 +17,7 @@ from processors.answer.check import AnswerBar, check
 from processors.answer.edition import Edition
 from processors.answer.generate import generate
 from processors.answer.outlet import Outlet
+from processors.answer.verifying import Unverified
 from processors.answer.writing import Draft, Written, cited, cited_sentences
 from processors.ingest.policies import Action, RedactionPolicy
 from processors.ingest.recognise import HIDDEN
@@ -60,7 +61,7 @@ def answered(pieces: Sequence[str], chosen: Outlet, *texts: str) -> tuple[list[s
     """What is shown while it is written, the draft, and what comes of it."""
 
     async def run() -> list[object]:
-        return [event async for event in generate(prompt("How long?", *texts), Dictated(pieces), chosen)]
+        return [event async for event in generate(prompt("How long?", *texts), Dictated(pieces), chosen, Unverified())]
 
     *deltas, drafted = asyncio.run(run())
     assert isinstance(drafted, AnswerDrafted)
