@@ -325,7 +325,8 @@ class Parts:
         return Cancelled(self.port("clock"))
 
     def _limits(self) -> AdmitLimits:
-        return AdmitLimits(self.settings.gateway.max_question_chars, frozenset(self.settings.tenants))
+        chosen = self.settings
+        return AdmitLimits(chosen.gateway.max_question_chars, frozenset(chosen.tenants), chosen.retrieve.fields())
 
     def _retrieval(self) -> RetrievalLimits:
         retrieve = self.settings.retrieve
@@ -333,6 +334,8 @@ class Parts:
             candidates=retrieve.candidates,
             passages=retrieve.passages,
             rerank_deadline_ms=retrieve.rerank_deadline_ms,
+            fields=retrieve.fields(),
+            drawn_margin=retrieve.drawn_margin,
         )
 
     def _answer_cache(self) -> AnswerCache | None:

@@ -28,6 +28,7 @@ from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.model_settings import Models
 from streams.outlet_settings import OutletSection
+from streams.retrieve_settings import Retrieve
 from streams.section import Section, secret
 from streams.session_settings import SessionsSection
 from streams.standing_settings import StandingQuestions
@@ -184,16 +185,6 @@ class Freshness(Section):
     """How soon a change must be searchable."""
 
     slo_ms: int = Field(250, ge=1, description="From the source's commit to the receipt, milliseconds.")
-
-
-class Retrieve(Section):
-    """Search."""
-
-    candidates: int = Field(30, ge=1, description="Candidates that go to the reranker.")
-    passages: int = Field(6, ge=1, description="Passages that go into the prompt.")
-    rerank_deadline_ms: int = Field(
-        400, ge=1, description="Beyond this the fused order is used, and the answer says so."
-    )
 
 
 class Generate(Section):

@@ -40,6 +40,7 @@ _OUTCOMES: Final = {
     "not_in_documents": "abstained",
     "no_question": "abstained",
     "invalid_question": "blocked",
+    "invalid_filter": "blocked",
     "refused": "blocked",
     "cancelled": _CANCELLED,
 }
@@ -69,7 +70,7 @@ class Ask(BaseModel):
 @router.post(
     "/v1/ask",
     summary="Ask a question",
-    responses={200: {"content": {SSE: {}}}, 413: {}, 422: {}, 404: {}, 503: {}, 504: {}},
+    responses={200: {"content": {SSE: {}}}, 400: {}, 413: {}, 422: {}, 404: {}, 503: {}, 504: {}},
 )
 async def ask(
     body: Ask, request: Request, door: Annotated[Door, Depends(door_of)], x_tenant: TenantHeader = ""
@@ -80,6 +81,7 @@ async def ask(
     (a problem document). Comments keep the connection alive.
     """
     tenant = tenant_of(body.tenant, x_tenant)
+    door.require_filters(tenant, body.filters)
     query = _query(body, door)
     door.require_kafka()
     door.exchange.check_room(query)

@@ -233,7 +233,7 @@ def ticket_of(planned: QueryPlanned, generation: str, pipeline: str) -> CacheTic
     query = planned.query
     who = [planned.tenant, sorted(principals(query)), query.max_passages, sorted(query.filters.items())]
     asked = (query.question, query.resolved, *planned.variants)
-    what = [planned.kind, *map(same_question, asked)]
+    what = [planned.kind, *map(same_question, asked), sorted(query.drawn.items())]
     scope = _digest([generation, pipeline, who])
     return CacheTicket(key=_digest([scope, what]), generation=generation, scope=scope)
 

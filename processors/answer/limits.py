@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from processors.answer.filters import NO_FIELDS, FilterFields
+
 __all__ = ["RetrievalLimits"]
 
 
@@ -19,6 +21,8 @@ class RetrievalLimits:
     `widest` what one of them may fetch. Weights lie between 0 and 1: of the vector search in the fused score, of the
     ranker in the final one. `fusion` by `ranks` is reciprocal rank fusion, for searches whose scores mean nothing.
     `rank_chars_per_ms` is how much text the ranker reads in a millisecond: with the deadline it bounds what it gets.
+    `fields` are what a question may be narrowed by; `drawn_margin` is how much better a passage may score that a drawn
+    filter hides than the best that it leaves.
     """
 
     candidates: int = 30
@@ -30,6 +34,8 @@ class RetrievalLimits:
     vector_weight: float = 0.5
     rank_weight: float = 0.6
     rank_chars_per_ms: int = 80
+    fields: FilterFields = NO_FIELDS
+    drawn_margin: float = 1.5
 
     @property
     def overfetch(self) -> int:
