@@ -21,6 +21,7 @@ WithheldReason = Literal[
     "overloaded",
     "no_question",
     "invalid_filter",
+    "out_of_scope",
     "UNKNOWN",
 ]
 

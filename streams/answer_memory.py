@@ -52,6 +52,7 @@ def pipeline_of(settings: Settings, parts: Parts) -> str:
         "pipeline": pins_of(settings).pipeline,
         "prompt": parts.port("prompts").get(ANSWER_PROMPT).version,
         "retrieve": settings.retrieve.model_dump(mode="json"),
+        "scope": settings.scope.model_dump(mode="json"),
         "embed": settings.embed.model_dump(mode="json", include=_MODEL),
         "generate": settings.generate.model_dump(mode="json", exclude=_OPENS),
         "models": settings.models.model_dump(mode="json", include=_WRITES),

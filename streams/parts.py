@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -329,14 +330,7 @@ class Parts:
         return AdmitLimits(chosen.gateway.max_question_chars, frozenset(chosen.tenants), chosen.retrieve.fields())
 
     def _retrieval(self) -> RetrievalLimits:
-        retrieve = self.settings.retrieve
-        return RetrievalLimits(
-            candidates=retrieve.candidates,
-            passages=retrieve.passages,
-            rerank_deadline_ms=retrieve.rerank_deadline_ms,
-            fields=retrieve.fields(),
-            drawn_margin=retrieve.drawn_margin,
-        )
+        return replace(self.settings.retrieve.limits(), scope=self.settings.scope.scope())
 
     def _answer_cache(self) -> AnswerCache | None:
         return cache_of(self)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from processors.answer.drawing import problem_of_phrase
 from processors.answer.filters import FilterField, FilterFields, spelled
+from processors.answer.limits import RetrievalLimits
 from streams.section import Section
 
 __all__ = ["DeclaredField", "Retrieve"]
@@ -79,6 +80,16 @@ class Retrieve(Section):
         description="How much better (fused score) a passage may fit that a drawn filter hides than the best that it "
         "leaves; beyond, the filter is dropped.",
     )
+
+    def limits(self) -> RetrievalLimits:
+        """These values for the steps."""
+        return RetrievalLimits(
+            candidates=self.candidates,
+            passages=self.passages,
+            rerank_deadline_ms=self.rerank_deadline_ms,
+            fields=self.fields(),
+            drawn_margin=self.drawn_margin,
+        )
 
     def fields(self) -> FilterFields:
         """What is declared, for the steps."""

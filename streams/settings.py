@@ -29,6 +29,7 @@ from streams.errors import StreamsError
 from streams.model_settings import Models
 from streams.outlet_settings import OutletSection
 from streams.retrieve_settings import Retrieve
+from streams.scope_settings import ScopeSection
 from streams.section import Section, secret
 from streams.session_settings import SessionsSection
 from streams.standing_settings import StandingQuestions
@@ -323,6 +324,7 @@ class Settings(BaseSettings):
     redaction: Redaction = Redaction()
     freshness: Freshness = Freshness()
     retrieve: Retrieve = Retrieve()
+    scope: ScopeSection = ScopeSection()
     generate: Generate = Generate()
     models: Models = Models()
     outlet: OutletSection = OutletSection()

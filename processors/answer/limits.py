@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from processors.answer.filters import NO_FIELDS, FilterFields
+from processors.answer.scope import NO_SCOPE, Scope
 
 __all__ = ["RetrievalLimits"]
 
@@ -22,7 +23,7 @@ class RetrievalLimits:
     ranker in the final one. `fusion` by `ranks` is reciprocal rank fusion, for searches whose scores mean nothing.
     `rank_chars_per_ms` is how much text the ranker reads in a millisecond: with the deadline it bounds what it gets.
     `fields` are what a question may be narrowed by; `drawn_margin` is how much better a passage may score that a drawn
-    filter hides than the best that it leaves.
+    filter hides than the best that it leaves. `scope` says what is not searched for at all.
     """
 
     candidates: int = 30
@@ -36,6 +37,7 @@ class RetrievalLimits:
     rank_chars_per_ms: int = 80
     fields: FilterFields = NO_FIELDS
     drawn_margin: float = 1.5
+    scope: Scope = NO_SCOPE
 
     @property
     def overfetch(self) -> int:

@@ -5,7 +5,8 @@ Without a model:
 2. What is no question, and what names nothing that could be looked for, is told so.
 3. A question that leans on what was asked before is searched for as it was asked and as it is meant; several in one
    each by itself as well.
-4. Filters that the question states in declared words are drawn.
+4. What the assistant is not for is told so.
+5. Filters that the question states in declared words are drawn.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from processors.answer.filters import NO_FIELDS, FilterFields
 from processors.answer.followups import meanings
 from processors.answer.kinds import NAMES_NOTHING, TALK, kind_of
 from processors.answer.limits import RetrievalLimits
+from processors.answer.scope import out_of_scope
 from processors.answer.sessions import NOTHING_SAID, SESSION_AWAY, Session, Sessions, session_of
 from processors.answer.several import parts_of
 from processors.ports import Clock, Serving
@@ -46,11 +48,17 @@ async def rewrite(
     # In a thread: a server that does not answer must hold up nobody else's question.
     session = await asyncio.to_thread(sessions.read, key) if sessions and key else NOTHING_SAID
     planned = plan(admitted.tenant, admitted.query, session, retrieval.fields)
-    if isinstance(planned, QueryPlanned) and not planned.degraded:
-        yield await answers.ask(planned, serving, retrieval, clock)
-    else:
+    if isinstance(planned, AnswerWithheld) or planned.degraded:
         # Planned without its session it is another question than the one of these words with it.
         yield planned
+        return
+    outcome = await answers.ask(planned, serving, retrieval, clock)
+    if isinstance(outcome, QueryPlanned) and retrieval.scope.concerns(outcome):
+        told = await asyncio.to_thread(out_of_scope, outcome, serving, retrieval.scope)
+        if told is not None:
+            answers.leave(outcome.query)
+            outcome = told
+    yield outcome
 
 
 def plan(
