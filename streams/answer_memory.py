@@ -42,7 +42,7 @@ def answers_of(parts: Parts) -> Answers:
     """The port of a process: without a cache where the settings name none."""
     chosen = parts.settings.cache
     limits = CacheLimits(chosen.wait_s, chosen.waiting, chosen.nearness)
-    return Answers(parts.port("answer_cache"), pipeline_of(parts.settings, parts), limits, _count)
+    return Answers(parts.port("answer_cache"), pipeline_of(parts.settings, parts), limits, _count, parts.port("load"))
 
 
 def pipeline_of(settings: Settings, parts: Parts) -> str:

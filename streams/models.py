@@ -13,6 +13,7 @@ from adapters.model_race import RaceRules, Route
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.tenant_places import TenantPlaces
 from processors.answer.ladder import Ladder
+from processors.answer.load import NO_LOAD, Load
 from processors.answer.routes import RouteName, RouteRule
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ports import Breakers, Clock
@@ -26,23 +27,26 @@ _NEVER: Final = float("inf")
 _OFF: Final = BreakerRules(failures=2**62)
 
 
-def writer_of(settings: Settings, quoting: Callable[[], ExtractiveWriter], clock: Clock) -> Writer:
+def writer_of(
+    settings: Settings, quoting: Callable[[], ExtractiveWriter], clock: Clock, load: Load = NO_LOAD
+) -> Writer:
     """The writer that the settings ask for; `quoting` makes the one that needs no server, where it is needed."""
     if not settings.generate.url:
         return quoting()
-    writer = ModelWriter(_gateway(settings, clock), settings.generate.max_tokens)
+    ladder = ladder_of(settings, load)
+    writer = ModelWriter(_gateway(settings, clock, ladder), settings.generate.max_tokens)
     if settings.models.fallback != "extractive":
         return writer
-    return FallbackWriter(writer, quoting(), clock, ladder_of(settings))
+    return FallbackWriter(writer, quoting(), clock, ladder)
 
 
-def ladder_of(settings: Settings) -> Ladder:
-    """With how much less a question is answered that has little time left."""
+def ladder_of(settings: Settings, load: Load = NO_LOAD) -> Ladder:
+    """With how much less a question is answered that has little time left, or comes under load."""
     models = settings.models
-    return Ladder(models.fewer_s, models.small_s, models.quotes_s)
+    return Ladder(models.fewer_s, models.small_s, models.quotes_s, load)
 
 
-def _gateway(settings: Settings, clock: Clock) -> ModelGateway:
+def _gateway(settings: Settings, clock: Clock, ladder: Ladder) -> ModelGateway:
     generate, models = settings.generate, settings.models
     routes = [_route("large", generate.url, generate.model, _options(settings, generate.api_key))]
     if models.small_url:
@@ -54,7 +58,7 @@ def _gateway(settings: Settings, clock: Clock) -> ModelGateway:
     model_metrics.watch_waiting(lambda: places.waiting)
     rule = RouteRule(models.small_chars, models.small_sources, models.small_bulk)
     return ModelGateway(
-        routes, rule, _rules(settings), Shared(_breakers(settings, clock), clock, places, model_metrics.note)
+        routes, rule, _rules(settings, ladder), Shared(_breakers(settings, clock), clock, places, model_metrics.note)
     )
 
 
@@ -72,7 +76,7 @@ def _options(settings: Settings, api_key: str) -> ServerOptions:
     )
 
 
-def _rules(settings: Settings) -> ModelRules:
+def _rules(settings: Settings, ladder: Ladder) -> ModelRules:
     models = settings.models
     return ModelRules(
         race=RaceRules(models.first_word_s or _NEVER, models.hedge_ms / 1_000 or _NEVER, models.slow_s),
@@ -81,7 +85,7 @@ def _rules(settings: Settings) -> ModelRules:
         extra_share=models.extra_share,
         idle_s=models.silence_s or _NEVER,
         reserve_s=models.reserve_ms / 1_000,
-        small_s=models.small_s,
+        ladder=ladder,
     )
 
 

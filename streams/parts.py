@@ -58,6 +58,7 @@ from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
+from streams.load_gauge import LoadGauge
 from streams.models import ladder_of, writer_of
 from streams.outlet import outlet_of
 from streams.parsing import parser_of
@@ -385,10 +386,13 @@ class Parts:
         return span_reader_of(self.settings)
 
     def _ladder(self) -> Ladder:
-        return ladder_of(self.settings)
+        return ladder_of(self.settings, self.port("load"))
+
+    def _load(self) -> LoadGauge:
+        return LoadGauge(self.settings.load.steps(), self.port("clock"))
 
     def _writer(self) -> Writer:
-        return writer_of(self.settings, self._quoting, self.port("clock"))
+        return writer_of(self.settings, self._quoting, self.port("clock"), self.port("load"))
 
     def _quoting(self) -> ExtractiveWriter:
         return ExtractiveWriter(self.port("ranker"), self.port("span_reader"))

@@ -26,6 +26,7 @@ from processors.ingest.prose import SEPARATORS
 from processors.ingest.strategies import Rule, Strategy
 from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
+from streams.load_settings import LoadSection
 from streams.model_settings import Models
 from streams.outlet_settings import OutletSection
 from streams.retrieve_settings import Retrieve
@@ -325,6 +326,7 @@ class Settings(BaseSettings):
     freshness: Freshness = Freshness()
     retrieve: Retrieve = Retrieve()
     scope: ScopeSection = ScopeSection()
+    load: LoadSection = LoadSection()
     generate: Generate = Generate()
     models: Models = Models()
     outlet: OutletSection = OutletSection()
