@@ -46,7 +46,7 @@ from processors.ports import Embedder, FollowedHeads, Index, Parser, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, DocumentRedacted, EmbeddingComputed
 from schemas.envelope import Event
-from streams.answer_memory import answers_of, cache_of, forget_swapped
+from streams.answer_memory import answers_of, cache_of, forget_swapped, vectors_of
 from streams.build_pace import BuildPace
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
@@ -331,7 +331,8 @@ class Parts:
         return AdmitLimits(chosen.gateway.max_question_chars, frozenset(chosen.tenants), chosen.retrieve.fields())
 
     def _retrieval(self) -> RetrievalLimits:
-        return replace(self.settings.retrieve.limits(), scope=self.settings.scope.scope())
+        scope, asked = self.settings.scope.scope(), vectors_of(self.settings)
+        return replace(self.settings.retrieve.limits(), scope=scope, asked=asked)
 
     def _answer_cache(self) -> AnswerCache | None:
         return cache_of(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from processors.answer.asked import NOT_KEPT, QuestionVectors
 from processors.answer.filters import NO_FIELDS, FilterFields
 from processors.answer.scope import NO_SCOPE, Scope
 
@@ -23,7 +24,8 @@ class RetrievalLimits:
     ranker in the final one. `fusion` by `ranks` is reciprocal rank fusion, for searches whose scores mean nothing.
     `rank_chars_per_ms` is how much text the ranker reads in a millisecond: with the deadline it bounds what it gets.
     `fields` are what a question may be narrowed by; `drawn_margin` is how much better a passage may score that a drawn
-    filter hides than the best that it leaves. `scope` says what is not searched for at all.
+    filter hides than the best that it leaves. `scope` says what is not searched for at all, `asked` keeps the
+    vectors of questions.
     """
 
     candidates: int = 30
@@ -38,6 +40,7 @@ class RetrievalLimits:
     fields: FilterFields = NO_FIELDS
     drawn_margin: float = 1.5
     scope: Scope = NO_SCOPE
+    asked: QuestionVectors = NOT_KEPT
 
     @property
     def overfetch(self) -> int:

@@ -62,8 +62,8 @@ def retrieve(
     # One generation from start to end: its model for the question, its store for candidates, its heads for the fence.
     with serving.lease(planned.tenant) as served:
         began = clock.monotonic()
-        vectors = served.embedder.embed(variants)
-        usage = _usage(served.embedder, variants, clock.monotonic() - began)
+        vectors, charged = retrieval.asked.of(planned.tenant, served.embedder, variants, planned.query.query_id)
+        usage = _usage(served.embedder, charged, clock.monotonic() - began)
         search = _Search(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
         outcome, degraded = _narrowed(search, retrieval)
         passages = tuple(outcome.passages)

@@ -54,7 +54,7 @@ async def rewrite(
         return
     outcome = await answers.ask(planned, serving, retrieval, clock)
     if isinstance(outcome, QueryPlanned) and retrieval.scope.concerns(outcome):
-        told = await asyncio.to_thread(out_of_scope, outcome, serving, retrieval.scope)
+        told = await asyncio.to_thread(out_of_scope, outcome, serving, retrieval.scope, retrieval.asked)
         if told is not None:
             answers.leave(outcome.query)
             outcome = told

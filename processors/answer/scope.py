@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from processors.answer.asked import NOT_KEPT, QuestionVectors
 from processors.answer.expiry import withheld
 from processors.answer.fence import principals
 from processors.ports import Embedder, Served, Serving, Vectors
@@ -59,25 +60,27 @@ class Scope:
 NO_SCOPE: Final = Scope()
 
 
-def out_of_scope(planned: QueryPlanned, serving: Serving, scope: Scope) -> AnswerWithheld | None:
+def out_of_scope(
+    planned: QueryPlanned, serving: Serving, scope: Scope, asked: QuestionVectors = NOT_KEPT
+) -> AnswerWithheld | None:
     """The refusal of a question that an assistant is not for; None for any other. Raises what searching raises."""
     if not scope.concerns(planned):
         return None
     with serving.lease(planned.tenant) as served:
-        topic = _topic(planned, served, scope)
+        topic = _topic(planned, served, scope, asked)
     if not topic:
         return None
     message = f"This assistant is not for {topic}. Ask about what its documents are about."
     return withheld(planned.tenant, planned.query, "out_of_scope", message)
 
 
-def _topic(planned: QueryPlanned, served: Served, scope: Scope) -> str:
+def _topic(planned: QueryPlanned, served: Served, scope: Scope, asked: QuestionVectors) -> str:
     """What a question is about that is out of scope; empty where it is within."""
     examples = scope.examples(planned.tenant, served.embedder)
     if examples is None:
         return ""
     topics, vectors = examples
-    question = served.embedder.embed([planned.query.question])[0]
+    question = asked.looked_at(planned.tenant, served.embedder, planned.query.question)
     nearness = vectors @ question
     best = int(np.argmax(nearness))
     if nearness[best] < scope.nearness:

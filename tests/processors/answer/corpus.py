@@ -80,7 +80,7 @@ class Corpus:
 
     def ask(self, question: str, *variants: str, **fields: object) -> PassagesFound:
         """What `retrieve` finds for a question."""
-        query = Query(query_id="q-1", question=question, **fields)  # type: ignore[arg-type]
+        query = Query(**{"query_id": "q-1", "question": question, **fields})  # type: ignore[arg-type]
         planned = QueryPlanned(tenant="acme", query=query, kind="retrieval", variants=variants or (question,))
         found = list(retrieve(planned, self.serving, self.limits, ManualClock()))
         assert len(found) == 1

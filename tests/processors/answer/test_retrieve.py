@@ -8,6 +8,7 @@ import pytest
 
 from adapters.errors import HeadsClosedError
 from adapters.memory import ManualClock
+from adapters.question_vectors import KeptVectors
 from processors.answer.filters import FilterField, FilterFields
 from processors.answer.limits import RetrievalLimits
 from processors.answer.retrieve import by_id, digest_of, found_again, retrieve
@@ -59,6 +60,16 @@ def test_when_it_spent_tokens_then_usage_says_so() -> None:
     assert usage["tokens_in"].quantity == 5
     assert usage["tokens_in"].model == corpus.embedder.model
     assert usage["seconds"].quantity == 0
+
+
+def test_when_a_question_comes_again_then_its_search_is_the_same_and_costs_no_tokens() -> None:
+    told: list[bool] = []
+    corpus = Corpus(limits=RetrievalLimits(asked=KeptVectors(10, told.append)))
+    corpus.add("pump.md", VALVE, SNOW)
+    first, same, again = (corpus.ask("red valve", query_id=query_id) for query_id in ("q1", "q1", "q2"))
+    assert first.passages == same.passages == again.passages
+    tokens = [line.quantity for found in (first, same, again) for line in found.usage if line.unit == "tokens_in"]
+    assert tokens == [2, 2, 0] and told == [False, True, True]
 
 
 def test_when_nothing_is_there_then_nothing_is_found() -> None:

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
 
 from adapters.answer_cache import MemoryAnswers
 from adapters.host import SystemClock
+from adapters.memory import HashingEmbedder
+from adapters.question_vectors import KeptVectors
 from processors.answer.caching import Answers, CacheLimits
 from processors.answer.limits import RetrievalLimits
+from processors.answer.retrieve import retrieve
 from processors.answer.rewrite import rewrite
 from processors.answer.scope import Scope, out_of_scope
+from processors.ports import Vectors
 from schemas.queries import AnswerGiven, AnswerWithheld, QueryAdmitted, QueryPlanned, StandingRound
+from tests.conformance.objects import EMBEDDER
 from tests.processors.answer.corpus import Corpus
 from tests.processors.answer.questions import TENANT, query
 
 ADVICE = "Which medicine helps against a cough"
+
+
+class Telling(HashingEmbedder):
+    """The hashing embedder, telling what it embeds."""
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__(EMBEDDER.dimension)
+        self._told = told
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self._told.extend(texts)
+        return super().embed(texts)
+
+
 TOPICS = {"medical advice": (ADVICE, "What dose of ibuprofen may I take")}
 VALVE = "The red valve of the pump leaks when it is cold"
 
@@ -113,3 +133,15 @@ def test_when_it_is_out_of_scope_then_nobody_waits_for_an_answer_to_keep() -> No
         return told
 
     assert asyncio.run(asyncio.wait_for(run(), 10.0)) == ["out_of_scope"] * 3
+
+
+def test_when_scope_looked_at_a_question_then_the_search_does_not_embed_it_again_and_is_charged_for_it() -> None:
+    kept = KeptVectors(10)
+    over = Corpus(limits=RetrievalLimits(scope=Scope(TOPICS), asked=kept))
+    over.add("pump.md", VALVE)
+    outcome = asked("Why does the red valve leak?", Scope(TOPICS), over)
+    assert isinstance(outcome, QueryPlanned)
+    told: list[str] = []
+    over.embedder = Telling(told)
+    (found,) = retrieve(outcome, over.serving, over.limits, SystemClock())
+    assert told == [] and {line.unit: line.quantity for line in found.usage}["tokens_in"] > 0
