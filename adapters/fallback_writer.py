@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.errors import GeneratorUnavailableError
-from processors.answer.ladder import NO_LADDER, Ladder, left_s
+from processors.answer.ladder import NO_LADDER, Ladder
 from processors.answer.writing import Draft, Writer, Written
 from processors.contract import Reject
 from processors.ports import Clock
@@ -25,8 +25,8 @@ class FallbackWriter:
 
     >>> FallbackWriter(ModelWriter(gateway, 400), ExtractiveWriter(ranker, reader), clock)  # doctest: +SKIP
 
-    From the first text on it is `first` alone: two beginnings would make no answer. Where less than `ladder.quotes_s`
-    is left, `first` is not asked at all.
+    From the first text on it is `first` alone: two beginnings would make no answer. Where the ladder says quotes,
+    `first` is not asked at all.
     """
 
     def __init__(self, first: Writer, last: Writer, clock: Clock, ladder: Ladder = NO_LADDER) -> None:
@@ -57,7 +57,7 @@ class FallbackWriter:
 
     async def _tried(self, prompt: PromptAssembled) -> AsyncGenerator[Written, None]:
         """As the first writes it; a draft that is refused where it can't, or has no time to."""
-        if left_s(prompt.query.deadline_at, self._clock) < self._ladder.quotes_s:
+        if self._ladder.quotes(prompt.query, self._clock):
             yield Draft((), 0.0, refused="unavailable")
             return
         try:

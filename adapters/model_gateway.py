@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from adapters.errors import GeneratorUnavailableError
 from adapters.model_race import Budget, Call, Note, Opened, Race, RaceRules, Route, TooLateError
 from adapters.tenant_places import TenantPlaces
-from processors.answer.ladder import left_s
+from processors.answer.ladder import NO_LADDER, Ladder, left_s
 from processors.answer.routes import RouteName, RouteRule
 from processors.contract import Reject
 from processors.ports import ANY_OCCASION, OVERLOADED, Breakers, Clock, Occasion, Piece
@@ -42,7 +42,7 @@ class ModelRules:
     extra_share: float = 0.2
     idle_s: float = float("inf")
     reserve_s: float = 0.0
-    small_s: float = 0.0
+    ladder: Ladder = NO_LADDER
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class ModelGateway:
     async def _open(self, call: Call) -> Opened:
         """The first route that says a word. A request that one server calls wrong may suit the next."""
         wanted = self._chain(self._rule.first(call.occasion))
-        hurried = left_s(call.occasion.deadline_at, self._shared.clock) < self._rules.small_s
+        hurried = self._rules.ladder.small(call.occasion.lane, call.occasion.deadline_at, self._shared.clock)
         chain, failures = self._chain("small") if hurried else wanted, list[Exception]()
         self._budget.earn()
         for position, route in enumerate(chain):

@@ -148,7 +148,8 @@ class DocumentChunked(Event, frozen=True, kw_only=True):
     """The manifest that closes a version: the order of its chunks. Order per key makes it the commit marker.
 
     `places` are those of `names`: a chunk that an edit further up moved keeps its name and its object.
-    `words_hash` and `signature` are what documents are compared by (`processors/ingest/duplicates.py`).
+    `words_hash` and `signature` are what documents are compared by (`processors/ingest/duplicates.py`), `properties`
+    what questions may be narrowed by: those of the document that are short, and its `media_type`.
     """
 
     document: str
@@ -161,6 +162,7 @@ class DocumentChunked(Event, frozen=True, kw_only=True):
     places: tuple[Place, ...] = ()
     words_hash: str = ""
     signature: bytes | None = None
+    properties: dict[str, str] = {}
 
 
 class ChunkEmbedded(ChunkCreated, frozen=True, kw_only=True):
@@ -218,6 +220,7 @@ class DocumentHead(Event, frozen=True, kw_only=True):
     added: int = 0
     words_hash: str = ""
     signature: bytes | None = None
+    properties: dict[str, str] = {}
 
 
 class DocumentIndexed(Event, frozen=True, kw_only=True):

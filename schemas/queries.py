@@ -20,6 +20,8 @@ WithheldReason = Literal[
     "cancelled",
     "overloaded",
     "no_question",
+    "invalid_filter",
+    "out_of_scope",
     "UNKNOWN",
 ]
 
@@ -58,7 +60,8 @@ class Query(Value, frozen=True, kw_only=True):
 
     `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`). `resolved` is
     what a question asks that leans on its session, empty where it stands by itself. `standing` is set where the
-    platform asks by itself. These two and `ticket` are its own: what an application puts there is dropped.
+    platform asks by itself, `drawn` are the filters that the question states in its words. These three and `ticket` are
+    its own: what an application puts there is dropped.
     """
 
     query_id: str
@@ -73,6 +76,7 @@ class Query(Value, frozen=True, kw_only=True):
     ticket: CacheTicket | None = None
     standing: StandingRound | None = None
     resolved: str = ""
+    drawn: dict[str, str] = {}
 
     @property
     def meant(self) -> str:

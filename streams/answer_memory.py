@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import Counter
 
 from adapters.answer_cache import MemoryAnswers
+from adapters.question_vectors import KeptVectors
+from processors.answer.asked import NOT_KEPT, QuestionVectors
 from processors.answer.caching import Answers, CacheLimits, Result
 from processors.answer.kept import AnswerCache
 from processors.answer.prompting import ANSWER_PROMPT
@@ -19,17 +21,18 @@ if TYPE_CHECKING:
     from streams.parts import Parts
     from streams.settings import Settings
 
-__all__ = ["answers_of", "cache_of", "forget_swapped", "pipeline_of"]
+__all__ = ["answers_of", "cache_of", "forget_swapped", "pipeline_of", "vectors_of"]
 
 REQUESTS: Final = Counter(
     "headwater_cache_requests",
-    "Questions that the cache of answers was asked, by how it went: hit and waited are answered from it.",
+    "Questions that the caches of answers and of vectors were asked, by how it went.",
     ("layer", "result"),
 )
 SWAPPED: Final = Counter(
     "headwater_cache_swapped", "Answers dropped because a document they were drawn from changed.", ("layer",)
 )
 _LAYER: Final = "answer"
+_VECTORS: Final = "vector"
 # How long an answer may take and what opens the server does not decide it; whatever else the section says does.
 _OPENS: Final = {"api_key", "salt_secret", "timeout_s", "prompts"}
 # Which model writes, and what is written where none does; not how hard it is tried.
@@ -42,7 +45,7 @@ def answers_of(parts: Parts) -> Answers:
     """The port of a process: without a cache where the settings name none."""
     chosen = parts.settings.cache
     limits = CacheLimits(chosen.wait_s, chosen.waiting, chosen.nearness)
-    return Answers(parts.port("answer_cache"), pipeline_of(parts.settings, parts), limits, _count)
+    return Answers(parts.port("answer_cache"), pipeline_of(parts.settings, parts), limits, _count, parts.port("load"))
 
 
 def pipeline_of(settings: Settings, parts: Parts) -> str:
@@ -52,6 +55,7 @@ def pipeline_of(settings: Settings, parts: Parts) -> str:
         "pipeline": pins_of(settings).pipeline,
         "prompt": parts.port("prompts").get(ANSWER_PROMPT).version,
         "retrieve": settings.retrieve.model_dump(mode="json"),
+        "scope": settings.scope.model_dump(mode="json"),
         "embed": settings.embed.model_dump(mode="json", include=_MODEL),
         "generate": settings.generate.model_dump(mode="json", exclude=_OPENS),
         "models": settings.models.model_dump(mode="json", include=_WRITES),
@@ -79,6 +83,16 @@ def cache_of(parts: Parts) -> AnswerCache | None:
     options = RedisOptions(parts.settings.heads.url, chosen.timeout_s)
     limits = KeepLimits(chosen.entries, chosen.ttl_s)
     return RedisAnswers(options, parts.settings.index.corpus, limits, parts.port("clock"))
+
+
+def vectors_of(settings: Settings) -> QuestionVectors:
+    """The vectors of questions that a process keeps, if it is to keep any."""
+    most = settings.cache.questions
+    return KeptVectors(most, lambda held: _count_vector("hit" if held else "miss")) if most else NOT_KEPT
+
+
+def _count_vector(result: str) -> None:
+    REQUESTS.labels(_VECTORS, result).inc()
 
 
 def _count(result: Result) -> None:

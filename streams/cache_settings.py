@@ -24,6 +24,11 @@ class AnswerCaching(Section):
         10.0, ge=0, description="Longest that a question waits for the same one that is being answered, seconds."
     )
     waiting: int = Field(32, ge=0, description="Most questions that wait so at a time in a worker.")
+    questions: int = Field(
+        2_000,
+        ge=0,
+        description="Vectors of questions that a worker keeps, so that a repeated one is not embedded again; 0: none.",
+    )
     nearness: float = Field(
         0.0,
         ge=0,

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -48,10 +48,12 @@ _LEAVE_S: Final = 5.0
 
 @dataclass(frozen=True)
 class Shore:
-    """What the poll thread does for the flights: is a record still ours; it is done with (or dropped: False)."""
+    """What others do for the flights: is a record still ours; it is done with (or dropped: False); hearing of waits."""
 
     current: Callable[[Record], bool]
     landed: Callable[[Record, bool], None]
+    waits: Callable[[Mapping[str, float]], None] = lambda _: None
+    """Hears several times a second how long the oldest record of each lane waits for a place, seconds."""
 
 
 class _Queued(NamedTuple):
@@ -78,6 +80,7 @@ class Flights:
         self._loop = loop
         self._places = Turns(worker.in_flight_keys, worker.lane_weights)
         self._queues: dict[tuple[str, bytes], deque[_Queued]] = {}
+        self._waiting: dict[tuple[str, bytes], float] = {}
         self._flying: dict[Flight, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -143,7 +146,9 @@ class Flights:
         """Takes a key's records one after the other, until there is none."""
         lane, queue = key[0], self._queues[key]
         while queue:
+            self._waiting[key] = self._clock.monotonic()
             await self._places.take(lane)
+            del self._waiting[key]
             try:
                 if queue:
                     await self._fly(queue.popleft().record, lane)
@@ -214,12 +219,22 @@ class Flights:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self._fail_if_stuck()
+            self._shore.waits(self._waits())
             for flight, task in tuple(self._flying.items()):
                 self._stop_unwanted(flight, task)
             now = self._clock.now()
             for (lane, _), queue in tuple(self._queues.items()):
                 for queued in tuple(queue):
                     self._look_at(lane, queue, queued, now)
+
+    def _waits(self) -> dict[str, float]:
+        """How long the oldest key of each lane waits for a place. Where a dependency is away, that is no load."""
+        if self.waiting and 2 * self.waiting >= len(self._flying):
+            return {}
+        now, waits = self._clock.monotonic(), dict[str, float]()
+        for (lane, _), since in self._waiting.items():
+            waits[lane] = max(waits.get(lane, 0.0), now - since)
+        return waits
 
     def _fail_if_stuck(self) -> None:
         """Threads can't be stopped: where all of them hang, only a new process goes on."""

@@ -30,6 +30,7 @@ from streams.batches import HopPlan
 from streams.flights import Flights, Shore
 from streams.intake import Intake
 from streams.lanes import Backlog, Limits
+from streams.load_gauge import listeners
 from streams.records import Partition, Record
 from streams.runs import encode
 from streams.sending import Sender
@@ -75,7 +76,7 @@ class KeyedHop:
         loop = asyncio.new_event_loop()
         sender = Sender(kafka, self.name, loop)
         stepper = Stepper(self.name, self._plan.pipeline, sender.send, worker.lane_weights)
-        self._flights = Flights(stepper, worker, self._clock, Shore(self._is_current, self._landed), loop)
+        self._flights = Flights(stepper, worker, self._clock, self._shore(), loop)
         topics = [topic.name for topic in self._plan.pipeline.reads]
         self._intake = Intake(kafka, worker, self.name, topics, self._clock)
         self._intake.leaving = self._leave
@@ -106,6 +107,10 @@ class KeyedHop:
             self._flights.accept(records)
         self._commit()
         self._intake.watch()
+
+    def _shore(self) -> Shore:
+        ports = (port for bound in self._plan.pipeline.hops for port in bound.bound.values())
+        return Shore(self._is_current, self._landed, listeners(self.name, ports))
 
     def _is_current(self, record: Record) -> bool:
         return self._intake.current(record)

@@ -13,6 +13,7 @@ from adapters.model_race import RaceRules, Route
 from adapters.openai_compatible import OpenAICompatible, ServerOptions, Shapes
 from adapters.tenant_places import TenantPlaces
 from processors.answer.ladder import Ladder
+from processors.answer.load import NO_LOAD, Load
 from processors.answer.routes import RouteName, RouteRule
 from processors.answer.writing import ExtractiveWriter, ModelWriter, Writer
 from processors.ports import Breakers, Clock
@@ -27,26 +28,31 @@ _OFF: Final = BreakerRules(failures=2**62)
 
 
 def writer_of(
-    settings: Settings, quoting: Callable[[], ExtractiveWriter], clock: Clock, gateway: ModelGateway | None = None
+    settings: Settings,
+    quoting: Callable[[], ExtractiveWriter],
+    clock: Clock,
+    load: Load = NO_LOAD,
+    gateway: ModelGateway | None = None,
 ) -> Writer:
     """The writer that the settings ask for; `quoting` makes the one that needs no server, where it is needed. A gateway
     that others use as well is given."""
-    gateway = gateway or gateway_of(settings, clock)
+    ladder = ladder_of(settings, load)
+    gateway = gateway or gateway_of(settings, clock, ladder)
     if gateway is None:
         return quoting()
     writer = ModelWriter(gateway, settings.generate.max_tokens)
     if settings.models.fallback != "extractive":
         return writer
-    return FallbackWriter(writer, quoting(), clock, ladder_of(settings))
+    return FallbackWriter(writer, quoting(), clock, ladder)
 
 
-def ladder_of(settings: Settings) -> Ladder:
-    """With how much less a question is answered that has little time left."""
+def ladder_of(settings: Settings, load: Load = NO_LOAD) -> Ladder:
+    """With how much less a question is answered that has little time left, or comes under load."""
     models = settings.models
-    return Ladder(models.fewer_s, models.small_s, models.quotes_s)
+    return Ladder(models.fewer_s, models.small_s, models.quotes_s, load)
 
 
-def gateway_of(settings: Settings, clock: Clock) -> ModelGateway | None:
+def gateway_of(settings: Settings, clock: Clock, ladder: Ladder) -> ModelGateway | None:
     """The way to the models that the settings name; None where they name none."""
     generate, models = settings.generate, settings.models
     if not generate.url:
@@ -62,7 +68,7 @@ def gateway_of(settings: Settings, clock: Clock) -> ModelGateway | None:
     model_metrics.watch_waiting(lambda: places.waiting)
     rule = RouteRule(models.small_chars, models.small_sources, models.small_bulk)
     return ModelGateway(
-        routes, rule, _rules(settings), Shared(_breakers(settings, clock), clock, places, model_metrics.note)
+        routes, rule, _rules(settings, ladder), Shared(_breakers(settings, clock), clock, places, model_metrics.note)
     )
 
 
@@ -81,7 +87,7 @@ def _options(settings: Settings, api_key: str) -> ServerOptions:
     )
 
 
-def _rules(settings: Settings) -> ModelRules:
+def _rules(settings: Settings, ladder: Ladder) -> ModelRules:
     models = settings.models
     return ModelRules(
         race=RaceRules(models.first_word_s or _NEVER, models.hedge_ms / 1_000 or _NEVER, models.slow_s),
@@ -90,7 +96,7 @@ def _rules(settings: Settings) -> ModelRules:
         extra_share=models.extra_share,
         idle_s=models.silence_s or _NEVER,
         reserve_s=models.reserve_ms / 1_000,
-        small_s=models.small_s,
+        ladder=ladder,
     )
 
 

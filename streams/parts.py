@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -47,7 +48,7 @@ from processors.ports import Embedder, FollowedHeads, Index, Parser, Ranker
 from schemas.codec import Codec
 from schemas.documents import DocumentHead, EmbeddingComputed
 from schemas.envelope import Event
-from streams.answer_memory import answers_of, cache_of, forget_swapped
+from streams.answer_memory import answers_of, cache_of, forget_swapped, vectors_of
 from streams.build_pace import BuildPace
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
@@ -59,6 +60,7 @@ from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
+from streams.load_gauge import LoadGauge
 from streams.models import gateway_of, ladder_of, writer_of
 from streams.outlet import outlet_of
 from streams.parsing import parser_of
@@ -321,15 +323,12 @@ class Parts:
         return Cancelled(self.port("clock"))
 
     def _limits(self) -> AdmitLimits:
-        return AdmitLimits(self.settings.gateway.max_question_chars, frozenset(self.settings.tenants))
+        chosen = self.settings
+        return AdmitLimits(chosen.gateway.max_question_chars, frozenset(chosen.tenants), chosen.retrieve.fields())
 
     def _retrieval(self) -> RetrievalLimits:
-        retrieve = self.settings.retrieve
-        return RetrievalLimits(
-            candidates=retrieve.candidates,
-            passages=retrieve.passages,
-            rerank_deadline_ms=retrieve.rerank_deadline_ms,
-        )
+        scope, asked = self.settings.scope.scope(), vectors_of(self.settings)
+        return replace(self.settings.retrieve.limits(), scope=scope, asked=asked)
 
     def _answer_cache(self) -> AnswerCache | None:
         return cache_of(self)
@@ -384,13 +383,17 @@ class Parts:
         return span_reader_of(self.settings)
 
     def _ladder(self) -> Ladder:
-        return ladder_of(self.settings)
+        return ladder_of(self.settings, self.port("load"))
+
+    def _load(self) -> LoadGauge:
+        return LoadGauge(self.settings.load.steps(), self.port("clock"))
 
     def _writer(self) -> Writer:
-        return writer_of(self.settings, self._quoting, self.port("clock"), self.port("model_gateway"))
+        gateway = self.port("model_gateway")
+        return writer_of(self.settings, self._quoting, self.port("clock"), self.port("load"), gateway)
 
     def _model_gateway(self) -> ModelGateway | None:
-        return gateway_of(self.settings, self.port("clock"))
+        return gateway_of(self.settings, self.port("clock"), self.port("ladder"))
 
     def _verifier(self) -> Verifier:
         return verifier_of(self)

@@ -26,8 +26,11 @@ from processors.ingest.prose import SEPARATORS
 from processors.ingest.strategies import Rule, Strategy
 from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
+from streams.load_settings import LoadSection
 from streams.model_settings import Models
 from streams.outlet_settings import OutletSection
+from streams.retrieve_settings import Retrieve
+from streams.scope_settings import ScopeSection
 from streams.section import Section, secret
 from streams.session_settings import SessionsSection
 from streams.standing_settings import StandingQuestions
@@ -187,16 +190,6 @@ class Freshness(Section):
     slo_ms: int = Field(250, ge=1, description="From the source's commit to the receipt, milliseconds.")
 
 
-class Retrieve(Section):
-    """Search."""
-
-    candidates: int = Field(30, ge=1, description="Candidates that go to the reranker.")
-    passages: int = Field(6, ge=1, description="Passages that go into the prompt.")
-    rerank_deadline_ms: int = Field(
-        400, ge=1, description="Beyond this the fused order is used, and the answer says so."
-    )
-
-
 class Generate(Section):
     """The answering model: an OpenAI-compatible server, or none (extractive)."""
 
@@ -333,6 +326,8 @@ class Settings(BaseSettings):
     redaction: Redaction = Redaction()
     freshness: Freshness = Freshness()
     retrieve: Retrieve = Retrieve()
+    scope: ScopeSection = ScopeSection()
+    load: LoadSection = LoadSection()
     generate: Generate = Generate()
     models: Models = Models()
     verify: VerifySection = VerifySection()

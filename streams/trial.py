@@ -27,6 +27,8 @@ from topics.ingest import DOCUMENT_CHANGED, DOCUMENT_INDEXED
 __all__ = ["EvaluationError", "Line", "Trial", "read_lines"]
 
 TENANT: Final = "eval"
+# What is withheld for another reason is no answer: something is wrong with the trial itself.
+_ANSWERS: Final = frozenset({"not_in_documents", "no_question", "out_of_scope"})
 NO_DEADLINE_MS: Final = 60_000
 """Quality is measured, not time: ranking takes as long as it takes."""
 ROUND: Final = 100
@@ -128,7 +130,7 @@ class Trial:
 
     def _must_not_be_refused(self) -> None:
         for event in self._driver.events(ANSWER_GIVEN):
-            if isinstance(event, AnswerWithheld) and event.reason not in ("not_in_documents", "no_question"):
+            if isinstance(event, AnswerWithheld) and event.reason not in _ANSWERS:
                 raise EvaluationError(f"question {event.answer_id!r} was refused: {event.message}")
 
     def _run(self) -> None:

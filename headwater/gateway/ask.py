@@ -39,10 +39,15 @@ _CANCELLED: Final = "cancelled"
 _OUTCOMES: Final = {
     "not_in_documents": "abstained",
     "no_question": "abstained",
+    "out_of_scope": "abstained",
     "invalid_question": "blocked",
+    "invalid_filter": "blocked",
     "refused": "blocked",
     "cancelled": _CANCELLED,
 }
+
+# What the documents say or do not say is an answer, as is what was no question for them; all else is a problem.
+_ANSWERS: Final = ("not_in_documents", "no_question", "out_of_scope")
 
 # nginx's "client closed request": nobody reads it, the request log does.
 _CLIENT_LEFT: Final = 499
@@ -69,7 +74,7 @@ class Ask(BaseModel):
 @router.post(
     "/v1/ask",
     summary="Ask a question",
-    responses={200: {"content": {SSE: {}}}, 413: {}, 422: {}, 404: {}, 503: {}, 504: {}},
+    responses={200: {"content": {SSE: {}}}, 400: {}, 413: {}, 422: {}, 404: {}, 503: {}, 504: {}},
 )
 async def ask(
     body: Ask, request: Request, door: Annotated[Door, Depends(door_of)], x_tenant: TenantHeader = ""
@@ -80,6 +85,7 @@ async def ask(
     (a problem document). Comments keep the connection alive.
     """
     tenant = tenant_of(body.tenant, x_tenant)
+    door.require_filters(tenant, body.filters)
     query = _query(body, door)
     door.require_kafka()
     door.exchange.check_room(query)
@@ -226,8 +232,8 @@ async def _kept_alive(replies: AsyncIterator[Reply]) -> AsyncIterator[Reply | No
 
 
 def _answer(reply: AnswerGiven | AnswerWithheld) -> dict[str, Any]:
-    """An answer as JSON. That the documents don't answer, or nothing was asked, is an answer; all else is a problem."""
-    if isinstance(reply, AnswerWithheld) and reply.reason not in ("not_in_documents", "no_question"):
+    """An answer as JSON."""
+    if isinstance(reply, AnswerWithheld) and reply.reason not in _ANSWERS:
         raise of_withheld(reply)
     fields: dict[str, Any] = msgspec.to_builtins(reply)
     fields.pop("type")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Final
 
 from fastapi import Header, Request
@@ -11,6 +13,7 @@ from fastapi import Header, Request
 from headwater.gateway.changes import Changes
 from headwater.gateway.problems import problem
 from headwater.gateway.repeats import Repeats
+from processors.answer.filters import FilterFields
 from processors.ports import Claims
 from streams.exchange import Exchange
 from streams.pacing import Pace
@@ -37,6 +40,16 @@ class Door:
     pace: Pace
     repeats: Repeats = field(default_factory=Repeats)
     changes: Changes = field(default_factory=Changes)
+
+    @cached_property
+    def fields(self) -> FilterFields:
+        """What a question may be narrowed by."""
+        return self.settings.retrieve.fields()
+
+    def require_filters(self, tenant: str, filters: Mapping[str, str]) -> None:
+        """Refuse filters that no step could use. Refuses otherwise nothing."""
+        if wrong := self.fields.problem(tenant, filters):
+            raise problem(400, "filter-invalid", "No usable filter", wrong)
 
     def require_kafka(self) -> None:
         """Refuse at once what would only wait for brokers that are away. Refuses otherwise."""

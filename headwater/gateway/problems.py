@@ -26,6 +26,7 @@ RETRY_AFTER_S: Final = 2
 
 _WITHHELD: Final[Mapping[str, tuple[int, str, str]]] = {
     "invalid_question": (422, "question-refused", "The question can't be used"),
+    "invalid_filter": (400, "filter-invalid", "No usable filter"),
     "unknown_tenant": (404, "tenant-unknown", "Nobody has published anything for this tenant"),
     "refused": (403, "question-refused", "The question was refused"),
     "cancelled": (409, "question-cancelled", "The question was cancelled"),

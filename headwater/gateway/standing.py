@@ -21,7 +21,6 @@ from headwater.gateway.documents import Receipt
 from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
 from headwater.gateway.problems import problem
 from processors.answer.fence import not_principals
-from processors.answer.retrieve import FILTERS
 from schemas.queries import AnswerChanged, Query, QuestionStanding
 from topics.answer import ANSWER_CHANGED, QUESTION_STANDING
 
@@ -60,9 +59,8 @@ async def subscribe(
         raise problem(422, "question-refused", "The question can't be used", detail)
     if wrong := not_principals(body.groups):
         raise problem(422, "body-invalid", "No usable principal", f"wanted group:x or user:y, got {wrong[0]!r}")
-    if strange := set(body.filters) - FILTERS:
-        detail = f"wanted filters among {sorted(FILTERS)}, got {sorted(strange)}"
-        raise problem(422, "body-invalid", "No usable filter", detail)
+    tenant = tenant_of(body.tenant, x_tenant)
+    door.require_filters(tenant, body.filters)
     query = Query(
         query_id="",
         question=body.question,
@@ -71,7 +69,7 @@ async def subscribe(
         filters=body.filters,
         max_passages=body.max_passages,
     )
-    return await _stand(door, tenant_of(body.tenant, x_tenant), question_id, query, active=True)
+    return await _stand(door, tenant, question_id, query, active=True)
 
 
 @router.delete("/v1/standing/{question_id}", status_code=202, summary="End a subscription", response_model=Receipt)

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 import msgspec
 
 from processors.answer.expiry import EXPIRED, overdue, withheld
+from processors.answer.filters import NO_FIELDS, FilterFields
 from processors.ports import Clock, Serving
 from schemas.queries import AnswerWithheld, QueryAdmitted, QueryAsked, WithheldReason
 
 
 @dataclass(frozen=True)
 class AdmitLimits:
-    """What may pass the door: the longest question, in characters, and tenants known before their first document."""
+    """What may pass the door: the longest question, in characters, tenants known before their first document, and by
+    what a question may be narrowed."""
 
     max_question_chars: int
     tenants: frozenset[str] = frozenset()
+    fields: FilterFields = NO_FIELDS
 
 
 def admit(
@@ -40,6 +43,9 @@ def admit(
         reason: WithheldReason = "unknown_tenant"
         message = f"Wanted a tenant with documents, got {asked.tenant!r}. Publish a document for it first."
         yield withheld(asked.tenant, query, reason, message)
+        return
+    if problem := limits.fields.problem(asked.tenant, query.filters):
+        yield withheld(asked.tenant, query, "invalid_filter", problem)
         return
     question = normalised(query.question)
     yield QueryAdmitted(tenant=asked.tenant, query=msgspec.structs.replace(query, question=question))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from processors.answer.caching import Answers
-from processors.answer.ladder import FEWER, Ladder, left_s
+from processors.answer.ladder import FEWER, Ladder
 from processors.answer.prompting import ANSWER_PROMPT, Prompts
 from processors.answer.words import words
 from processors.ports import Clock, Embedder
@@ -30,7 +30,7 @@ def assemble(
     if not degraded and (known := answers.read_again(ranked.tenant, ranked.query, sources)):
         yield known
         return
-    if len(chosen) > 1 and left_s(ranked.query.deadline_at, clock) < ladder.fewer_s:
+    if len(chosen) > 1 and ladder.fewer(ranked.query, clock):
         sources, degraded = _numbered(chosen[: (len(chosen) + 1) // 2]), (*degraded, FEWER)
     rendered = prompt.render(ranked.query.meant, sources)
     yield PromptAssembled(

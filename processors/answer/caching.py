@@ -27,11 +27,12 @@ from typing import Final, Literal
 import numpy as np
 from msgspec.structs import replace
 
-from processors.answer.expiry import ECHO_CHARS
+from processors.answer.expiry import BUSY, ECHO_CHARS, withheld
 from processors.answer.fence import principals
 from processors.answer.kept import AnswerCache, KeptAnswer, Used
 from processors.answer.ladder import left_s
 from processors.answer.limits import RetrievalLimits
+from processors.answer.load import NO_LOAD, Load
 from processors.answer.rerank import ranked_again
 from processors.answer.retrieve import by_id, digest_of, found_again
 from processors.answer.sessions import session_of
@@ -77,24 +78,28 @@ class Answers:
         pipeline: str = "",
         limits: CacheLimits = CacheLimits(),
         tell: Callable[[Result], None] = lambda _: None,
+        load: Load = NO_LOAD,
     ) -> None:
         self._cache = cache
         self._pipeline = pipeline
         self._limits = limits
         self._tell = tell
+        self._load = load
         self._waiting = 0
 
     async def ask(
         self, planned: QueryPlanned, serving: Serving, retrieval: RetrievalLimits, clock: Clock
     ) -> QueryPlanned | AnswerGiven | AnswerWithheld:
-        """The answer kept for a question, if it still holds; else the question, with the ticket to keep its answer by.
+        """The answer kept for a question, if it still holds; else the question, with the ticket to keep its answer by,
+        or, where too many wait already, that there is no room for it.
 
         Raises what reading heads and searching raise: a view that is not whole gives nothing again.
         """
         if planned.query.standing is not None:
             return await asyncio.to_thread(self._anew, planned, serving)
+        no_room = self._load.at_least(planned.query.lane, "shed")
         if self._cache is None:
-            return planned
+            return self._turned_away(planned) if no_room else planned
 
         def look() -> _Look:
             with serving.lease(planned.tenant) as served:
@@ -102,6 +107,8 @@ class Answers:
                 return (ticket, *self._held(ticket.key, planned, served, retrieval))
 
         ticket, kept, how = await asyncio.to_thread(look)
+        if kept is None and no_room:
+            return self._turned_away(planned)
         if kept is None and not await asyncio.to_thread(self._leads, ticket.key, planned.query, clock):
             ticket, kept, how = await self._in_turn(ticket, look, planned.query, clock)
         self._tell(how)
@@ -182,6 +189,10 @@ class Answers:
         near = (float(np.frombuffer(one, "<f4") @ np.frombuffer(other, "<f4")) for one, other in pairs)
         return kept if all(cosine >= self._limits.nearness for cosine in near) else None
 
+    def _turned_away(self, planned: QueryPlanned) -> AnswerWithheld:
+        self._load.turned_away(planned.query.lane)
+        return withheld(planned.tenant, planned.query, "overloaded", BUSY)
+
     def _leads(self, key: str, query: Query, clock: Clock) -> bool:
         assert self._cache is not None
         return self._cache.lead(key, query.query_id, min(self._limits.wait_s, left_s(query.deadline_at, clock)))
@@ -233,7 +244,7 @@ def ticket_of(planned: QueryPlanned, generation: str, pipeline: str) -> CacheTic
     query = planned.query
     who = [planned.tenant, sorted(principals(query)), query.max_passages, sorted(query.filters.items())]
     asked = (query.question, query.resolved, *planned.variants)
-    what = [planned.kind, *map(same_question, asked)]
+    what = [planned.kind, *map(same_question, asked), sorted(query.drawn.items())]
     scope = _digest([generation, pipeline, who])
     return CacheTicket(key=_digest([scope, what]), generation=generation, scope=scope)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from processors.answer.asked import NOT_KEPT, QuestionVectors
+from processors.answer.filters import NO_FIELDS, FilterFields
+from processors.answer.scope import NO_SCOPE, Scope
+
 __all__ = ["RetrievalLimits"]
 
 
@@ -19,6 +23,9 @@ class RetrievalLimits:
     `widest` what one of them may fetch. Weights lie between 0 and 1: of the vector search in the fused score, of the
     ranker in the final one. `fusion` by `ranks` is reciprocal rank fusion, for searches whose scores mean nothing.
     `rank_chars_per_ms` is how much text the ranker reads in a millisecond: with the deadline it bounds what it gets.
+    `fields` are what a question may be narrowed by; `drawn_margin` is how much better a passage may score that a drawn
+    filter hides than the best that it leaves. `scope` says what is not searched for at all, `asked` keeps the
+    vectors of questions.
     """
 
     candidates: int = 30
@@ -30,6 +37,10 @@ class RetrievalLimits:
     vector_weight: float = 0.5
     rank_weight: float = 0.6
     rank_chars_per_ms: int = 80
+    fields: FilterFields = NO_FIELDS
+    drawn_margin: float = 1.5
+    scope: Scope = NO_SCOPE
+    asked: QuestionVectors = NOT_KEPT
 
     @property
     def overfetch(self) -> int:

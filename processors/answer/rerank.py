@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from processors.answer.fusion import z_scores
-from processors.answer.ladder import left_s
+from processors.answer.ladder import NO_LADDER, Ladder, left_s
 from processors.answer.limits import RetrievalLimits
 from processors.answer.retrieve import by_id, digest_of
 from processors.ingest.passages import passage_text
@@ -20,20 +20,22 @@ from schemas.queries import Passage, PassagesFound, PassagesRanked, Query, Usage
 __all__ = ["SKIPPED", "TAIL_SKIPPED", "ranked_again", "rerank"]
 
 SKIPPED: Final = "rerank"
-"""The order is the fused one: there was no time to read, or the ranker failed."""
+"""The order is the fused one: there was no time to read, too many waited, or the ranker failed."""
 
 TAIL_SKIPPED: Final = "rerank.tail"
 """Only the best of the candidates were read: the rest stand behind them in fused order."""
 
 
-def rerank(found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clock: Clock) -> Iterator[PassagesRanked]:
+def rerank(
+    found: PassagesFound, ranker: Ranker, retrieval: RetrievalLimits, clock: Clock, ladder: Ladder = NO_LADDER
+) -> Iterator[PassagesRanked]:
     """Chooses the few passages to answer from, best first.
 
     A call of the ranker can't be interrupted, so the time there is bounds what it is given to read. It may fail without
     harm: the fused order is then used, and `degraded` says so. A question that was resolved against its session is read
     both ways, and taken as it was asked where a passage fits that better: then it leant on nothing.
     """
-    readable = _readable(found, retrieval, clock)
+    readable = () if ladder.unranked(found.query) else _readable(found, retrieval, clock)
     wanted = _wanted(found.query, retrieval)
     began = clock.monotonic()
     texts = [passage_text(passage.title, passage.heading_path, passage.text) for passage in readable]

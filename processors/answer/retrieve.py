@@ -5,6 +5,8 @@
 3. The heads of all candidates' documents are read in one round trip, and the fence drops what they do not confirm.
 4. Where a newer version took a candidate's place, the search runs once more, so that its new text is not missed.
 5. Where too few are left, more are fetched, within bounds.
+6. Filters that were drawn from the question and leave nothing, or nothing that fits it nearly as well as what they
+   hide, are dropped, and the search runs without them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -28,12 +31,12 @@ from processors.ports import Candidate, Clock, Embedder, IndexObject, Served, Se
 from schemas.documents import DocumentHead, Place
 from schemas.queries import CacheTicket, Passage, PassagesFound, QueryPlanned, Usage
 
-__all__ = ["FILTERS", "by_id", "digest_of", "found_again", "retrieve"]
+__all__ = ["UNFILTERED", "by_id", "digest_of", "found_again", "retrieve"]
 
 # Each further fetch is this much wider: few rounds, and no more than a small multiple of what is needed.
 _WIDER: Final = 4
-FILTERS: Final = frozenset({"document", "source_uri"})
-"""What a question may be narrowed by."""
+UNFILTERED: Final = "filters"
+"""In `degraded`: the filters drawn from the question left nothing that fits, so it was answered without them."""
 
 
 def retrieve(
@@ -41,8 +44,8 @@ def retrieve(
 ) -> Iterator[PassagesFound]:
     """Finds what the asker may read now, best first; nothing for a question that needs no documents.
 
-    `query.filters` may name a `document` or the beginning of a `source_uri`. Rejects a filter of another name. A view
-    of heads that is being rebuilt, or an index that is down, raises its UnavailableError: the question waits.
+    Rejects `query.filters` that `admit` would not let in. A view of heads that is being rebuilt, or an index that is
+    down, raises its UnavailableError: the question waits.
     """
     if planned.kind not in ("retrieval", "UNKNOWN"):
         yield PassagesFound(
@@ -53,16 +56,16 @@ def retrieve(
             degraded=planned.degraded,
         )
         return
-    if unknown := set(planned.query.filters) - FILTERS:
-        raise Reject(f"wanted filters among {sorted(FILTERS)}, got {sorted(unknown)}; leave them out")
+    if problem := retrieval.fields.problem(planned.tenant, planned.query.filters):
+        raise Reject(problem)
     variants = planned.variants or (planned.query.question,)
     # One generation from start to end: its model for the question, its store for candidates, its heads for the fence.
     with serving.lease(planned.tenant) as served:
         began = clock.monotonic()
-        vectors = served.embedder.embed(variants)
-        usage = _usage(served.embedder, variants, clock.monotonic() - began)
+        vectors, charged = retrieval.asked.of(planned.tenant, served.embedder, variants, planned.query.query_id)
+        usage = _usage(served.embedder, charged, clock.monotonic() - began)
         search = _Search(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
-        outcome = _through_fence(search, retrieval)
+        outcome, degraded = _narrowed(search, retrieval)
         passages = tuple(outcome.passages)
         ticket = _stamped(planned.query.ticket, served.generation, passages, vectors)
     yield PassagesFound(
@@ -73,7 +76,7 @@ def retrieve(
         fenced=len(outcome.fenced),
         rounds=outcome.rounds,
         usage=usage,
-        degraded=planned.degraded,
+        degraded=(*planned.degraded, *degraded),
     )
 
 
@@ -82,7 +85,7 @@ def found_again(
 ) -> list[Passage]:
     """What a search finds now, its variants' vectors given; for whoever kept an answer to it."""
     pairs = zip(planned.variants, (np.frombuffer(vector, "<f4") for vector in vectors), strict=True)
-    return _through_fence(_Search(planned, tuple(pairs), served, retrieval), retrieval).passages
+    return _narrowed(_Search(planned, tuple(pairs), served, retrieval), retrieval)[0].passages
 
 
 def by_id(passages: Sequence[Passage]) -> list[Passage]:
@@ -166,6 +169,19 @@ class _Search:
         return [_Hit(objects[name], score, words, vectors) for name, score in fused.items()]
 
 
+def _narrowed(search: _Search, retrieval: RetrievalLimits) -> tuple[_Outcome, tuple[str, ...]]:
+    """What is found within the filters, and what was done without: a drawn filter may help, and must not hide."""
+    query = search.planned.query
+    outcome = _through_fence(search, retrieval)
+    if outcome.passages or not query.drawn:
+        return outcome, ()
+    without = replaced(search, planned=replace(search.planned, query=replace(query, drawn={})))
+    wider = _through_fence(without, retrieval)
+    wider.rounds += outcome.rounds
+    wider.fenced |= outcome.fenced
+    return wider, (UNFILTERED,) if wider.passages else ()
+
+
 def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
     outcome, width, repeated = _Outcome(), retrieval.overfetch, False
     while True:
@@ -176,8 +192,10 @@ def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
         for hit in hits:
             (kept if fence.admits(hit.object) else dropped).append(hit)
         outcome.fenced.update(hit.object.object_id for hit in dropped)
-        outcome.passages = _passages(kept, current, fence, search)
         outcome.rounds += 1
+        if outcome.rounds == 1 and _astray(kept, current, search):
+            return outcome
+        outcome.passages = _passages(kept, current, fence, search)
         if outcome.rounds >= max(1, retrieval.rounds):
             return outcome
         if not repeated and any(fence.superseded(hit.object) for hit in dropped):
@@ -188,13 +206,27 @@ def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
         width = min(width * _WIDER, retrieval.widest)
 
 
+def _astray(kept: Sequence[_Hit], current: Mapping[str, DocumentHead], search: _Search) -> bool:
+    """Whether drawn filters hide what fits the question far better than anything that they leave: then it hardly meant
+    them. Where none of these passes, whatever a wider search might find fits no better than the last of them."""
+    query, limits, tenant = search.planned.query, search.retrieval, search.planned.tenant
+    if not query.drawn or limits.fusion != "scores":
+        return False
+    given, stated = (limits.fields.passing(tenant, filters) for filters in (query.filters, query.drawn))
+    heads = [(hit.fused, current[hit.object.document]) for hit in kept]
+    fitting = [(score, stated(head)) for score, head in heads if given(head)]
+    left = next((score for score, passes in fitting if passes), fitting[-1][0] if fitting else 0.0)
+    return bool(fitting) and fitting[0][0] - left > limits.drawn_margin
+
+
 def _passages(
     kept: Sequence[_Hit], current: Mapping[str, DocumentHead], fence: Fence, search: _Search
 ) -> list[Passage]:
     """The best of what passes the filters, as many as are wanted: making one takes longer than its part of a search."""
-    filters, generation = search.planned.query.filters, search.served.generation
+    query, generation = search.planned.query, search.served.generation
+    passes = search.retrieval.fields.passing(search.planned.tenant, {**query.drawn, **query.filters})
     found = ((hit, current[hit.object.document]) for hit in kept)
-    best = islice(((hit, head) for hit, head in found if _passes(head, filters)), search.retrieval.candidates)
+    best = islice(((hit, head) for hit, head in found if passes(head)), search.retrieval.candidates)
     return [_passage(hit, head, generation, *fence.standing(hit.object)) for hit, head in best]
 
 
@@ -220,11 +252,6 @@ def _passage(hit: _Hit, head: DocumentHead, generation: str, ordinal: int, place
         lead=chunk.lead,
         parent=chunk.parent,
     )
-
-
-def _passes(head: DocumentHead, filters: Mapping[str, str]) -> bool:
-    document, source = filters.get("document"), filters.get("source_uri", "")
-    return document in (None, head.document) and head.source_uri.startswith(source)
 
 
 def _by_id(found: Sequence[Candidate]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from processors.answer.caching import proven
 from processors.answer.kept import Used
 from processors.answer.limits import RetrievalLimits
 from processors.answer.rerank import TAIL_SKIPPED
+from processors.answer.retrieve import UNFILTERED
 from processors.ports import Served
 from schemas.envelope import Micros, derived_id
 from schemas.queries import (
@@ -33,8 +34,9 @@ from schemas.queries import (
 
 __all__ = ["LastAnswers", "Questions", "holds", "renewed", "round_of", "round_query", "same_answer"]
 
-# Part of the candidates unread is a way to answer; done without a part of the platform, it is no basis to compare with.
-_GOOD_ENOUGH: Final = frozenset({TAIL_SKIPPED})
+# Part of the candidates unread, or a drawn filter dropped, is a way to answer; done without a part of the platform, it
+# is no basis to compare with.
+_GOOD_ENOUGH: Final = frozenset({TAIL_SKIPPED, UNFILTERED})
 
 
 class Questions(Protocol):

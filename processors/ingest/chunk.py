@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
 from processors.ingest.boundaries import SPLITTER_VERSION
 from processors.ingest.duplicates import content_words, shingles, words_hash
@@ -12,6 +14,9 @@ from processors.ports import Signer, Splitter
 from schemas.documents import ChunkCreated, DocumentChunked, DocumentDeleted, DocumentRedacted, Place
 
 __all__ = ["chunk"]
+
+_MOST_PROPERTIES: Final = 32
+_MOST_CHARS: Final = 200
 
 
 def chunk(
@@ -49,4 +54,12 @@ def chunk(
         fingerprint=chosen.fingerprint,
         words_hash=words_hash(words),
         signature=signer.sign(shingles(words)) if signer else None,
+        properties=_short(document),
     )
+
+
+def _short(document: DocumentRedacted) -> dict[str, str]:
+    """What questions may be narrowed by: nobody asks for a text, and heads are held in memory."""
+    told = {"media_type": document.media_type, **document.properties}
+    short = ((name, value) for name, value in sorted(told.items()) if len(value) <= _MOST_CHARS)
+    return dict(islice(short, _MOST_PROPERTIES))

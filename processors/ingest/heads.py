@@ -98,6 +98,7 @@ def head_of_content(manifest: DocumentChunked, old: DocumentHead | None, generat
         added=len(chunks) - kept,
         words_hash=manifest.words_hash,
         signature=manifest.signature,
+        properties=manifest.properties,
     )
 
 
@@ -140,6 +141,7 @@ def head_of_access(changed: AccessChanged, old: DocumentHead | None, generation:
         kept=len(old.chunks) if old else 0,
         words_hash=old.words_hash if old else "",
         signature=old.signature if old else None,
+        properties=old.properties if old else {},
     )
 
 

@@ -16,6 +16,7 @@ from adapters.model_gateway import ModelGateway, ModelRules, Shared
 from adapters.model_race import RaceRules, Route
 from adapters.openai_compatible import OpenAICompatible, ServerOptions
 from adapters.tenant_places import TenantPlaces
+from processors.answer.ladder import Ladder
 from processors.answer.routes import RouteRule
 from processors.contract import Reject
 from processors.ports import ANY_OCCASION, OVERLOADED, Occasion, Piece
@@ -326,7 +327,7 @@ def test_when_the_asker_leaves_then_the_server_is_let_go_and_the_place_is_free(p
 def test_when_little_time_is_left_then_the_small_model_is_asked_first_and_it_is_said(
     pair: Pair, left_s: float, alone: bool, model: str, degraded: tuple[str, ...]
 ) -> None:
-    gateway = pair.gateway(ModelRules(small_s=10.0), alone=alone)
+    gateway = pair.gateway(ModelRules(ladder=Ladder(small_s=10.0)), alone=alone)
     *_, last = run(gateway, lambda gateway: told(gateway, within(left_s)))
     assert (last.model, last.degraded) == (model, degraded)
 
@@ -334,5 +335,7 @@ def test_when_little_time_is_left_then_the_small_model_is_asked_first_and_it_is_
 def test_when_the_small_model_is_the_route_anyway_then_little_time_degrades_nothing(pair: Pair) -> None:
     easy = RouteRule(small_chars=40)
     occasion = Occasion("How long?", sources=1, deadline_at=within(8.0).deadline_at)
-    *_, last = run(pair.gateway(ModelRules(small_s=10.0), rule=easy), lambda gateway: told(gateway, occasion))
+    *_, last = run(
+        pair.gateway(ModelRules(ladder=Ladder(small_s=10.0)), rule=easy), lambda gateway: told(gateway, occasion)
+    )
     assert (last.model, last.degraded) == ("little", ())

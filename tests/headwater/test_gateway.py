@@ -16,6 +16,7 @@ from schemas.envelope import Version
 from schemas.queries import AnswerChanged
 from streams.errors import TooManyQuestionsError
 from streams.publishing import Published
+from streams.retrieve_settings import DeclaredField, Retrieve
 from streams.settings import Gateway, Kafka, Registry, Settings
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +33,7 @@ async def client(anyio_backend: str) -> Any:
         kafka=Kafka(bootstrap=f"127.0.0.1:{choose_port('nothing')}", deadline_s=0.5),
         registry=Registry(url=f"http://127.0.0.1:{choose_port('nothing')}"),
         gateway=Gateway(max_body_bytes=1_000, max_question_chars=100),
+        retrieve=Retrieve(filters={"year": DeclaredField(kind="number")}),
     )
     app = create_app(settings)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -57,6 +59,9 @@ REFUSED: list[tuple[str, Any, int, str]] = [
     (ASK, {"question": "How?", "tenant": "a|b"}, 422, "tenant-invalid"),
     (ASK, {"question": "How?", "tenant": "acme", "max_passages": 0}, 422, "body-invalid"),
     (ASK, {"question": "How?", "tenant": "acme", "surprise": 1}, 422, "body-invalid"),
+    (ASK, {"question": "How?", "tenant": "acme", "filters": {"mood": "good"}}, 400, "filter-invalid"),
+    (ASK, {"question": "How?", "tenant": "acme", "filters": {"year": "new"}}, 400, "filter-invalid"),
+    (ASK, {"question": "How?", "tenant": "acme", "filters": {"year": "1990..1999"}}, 503, "unavailable"),
     (ASK, {"question": "How?", "tenant": "acme"}, 503, "unavailable"),
     (DOCUMENTS, {"document": "a", "tenant": "acme"}, 422, "body-invalid"),
     (DOCUMENTS, {"document": "a", "tenant": "acme", "text": "a", "content_base64": "YQ=="}, 422, "body-invalid"),
@@ -155,7 +160,7 @@ async def test_when_the_api_is_described_then_every_route_of_the_platform_is_the
         ({"question": "x" * 5_000, "tenant": "acme"}, 422, "question-refused"),
         ({"question": "Why?", "tenant": "a|b"}, 422, "tenant-invalid"),
         ({"question": "Why?", "tenant": "acme", "groups": ["ops"]}, 422, "body-invalid"),
-        ({"question": "Why?", "tenant": "acme", "filters": {"mood": "good"}}, 422, "body-invalid"),
+        ({"question": "Why?", "tenant": "acme", "filters": {"mood": "good"}}, 400, "filter-invalid"),
         ({"question": "Why?", "tenant": "acme", "groups": ["group:ops"]}, 503, "unavailable"),
     ],
 )

@@ -161,7 +161,7 @@ def events_of(settings: Settings, codec: Codec, topic: str, tenant: str) -> list
     return [event for event in events if event is not None and event.tenant == tenant]
 
 
-@pytest.mark.parametrize("reason", ["not_in_documents", "no_question"])
+@pytest.mark.parametrize("reason", ["not_in_documents", "no_question", "out_of_scope"])
 def test_when_documents_dont_answer_or_nothing_was_asked_then_that_is_no_error(way: Way, reason: str) -> None:
     with Client(**way, tenant="acme") as client:
         answer = client.ask(f"withhold {reason}")

@@ -128,7 +128,7 @@ def test_when_an_answer_is_withheld_then_the_status_says_why(gateway: str, reaso
     assert ("retry-after" in response.headers) == (status == 503)
 
 
-@pytest.mark.parametrize("reason", ["not_in_documents", "no_question"])
+@pytest.mark.parametrize("reason", ["not_in_documents", "no_question", "out_of_scope"])
 def test_when_the_documents_dont_answer_or_nothing_was_asked_then_that_is_an_answer(gateway: str, reason: str) -> None:
     response = post(gateway, "/v1/ask", {"question": f"withhold {reason}", "tenant": "acme"})
     assert response.status_code == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from adapters.heads_view import MemoryHeads
@@ -17,6 +17,7 @@ from schemas.queries import PassagesFound, Query, QueryPlanned
 from tests.conformance.objects import EMBEDDER, indexed
 
 NEVER = Version(source=-1, offset=-1)
+NOTHING: Mapping[str, str] = {}
 
 
 def head(
@@ -26,6 +27,7 @@ def head(
     version: int = 1,
     access: tuple[str, ...] = ("*",),
     gone: bool = False,
+    properties: Mapping[str, str] = NOTHING,
 ) -> DocumentHead:
     """The head of a document that lists these objects."""
     return DocumentHead(
@@ -39,6 +41,7 @@ def head(
         title=f"Title {version}",
         source_uri=f"file:{document}",
         gone=gone,
+        properties=dict(properties),
     )
 
 
@@ -58,19 +61,26 @@ class Corpus:
     def serving(self) -> OneServing:
         return OneServing(OneGeneration("g1", self.embedder, self.store, self.heads))
 
-    def add(self, document: str, *texts: str, version: int = 1, access: tuple[str, ...] = ("*",)) -> list[IndexObject]:
+    def add(
+        self,
+        document: str,
+        *texts: str,
+        version: int = 1,
+        access: tuple[str, ...] = ("*",),
+        properties: Mapping[str, str] = NOTHING,
+    ) -> list[IndexObject]:
         """A document of a version as `index` leaves it: objects, then the head that lists them."""
         objects = [
             indexed(f"{document}-{version}-{number}", text, document=document, version=version, access=access)
             for number, text in enumerate(texts)
         ]
         self.store.upsert(objects)
-        self.heads.fold(head(document, objects, version=version, access=access))
+        self.heads.fold(head(document, objects, version=version, access=access, properties=properties))
         return objects
 
     def ask(self, question: str, *variants: str, **fields: object) -> PassagesFound:
         """What `retrieve` finds for a question."""
-        query = Query(query_id="q-1", question=question, **fields)  # type: ignore[arg-type]
+        query = Query(**{"query_id": "q-1", "question": question, **fields})  # type: ignore[arg-type]
         planned = QueryPlanned(tenant="acme", query=query, kind="retrieval", variants=variants or (question,))
         found = list(retrieve(planned, self.serving, self.limits, ManualClock()))
         assert len(found) == 1

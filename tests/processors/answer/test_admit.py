@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.errors import HeadsClosedError
 from adapters.heads_view import MemoryHeads
 from adapters.memory import HashingEmbedder, ManualClock, MemoryIndex
 from adapters.one_serving import OneGeneration, OneServing
 from processors.answer.admit import AdmitLimits, admit
+from processors.answer.filters import FilterField, FilterFields
 from schemas.documents import DocumentHead
 from schemas.envelope import Version
 from schemas.queries import AnswerWithheld, QueryAdmitted, QueryAsked
@@ -98,3 +100,22 @@ def test_when_the_view_of_heads_is_closed_then_the_question_waits() -> None:
     view.close()
     with pytest.raises(HeadsClosedError):
         list(admit(QueryAsked(tenant=TENANT, query=query("Why?")), over(view), ManualClock(), LIMITS))
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ({"year": "1990..1999", "document": "d"}, ""),
+        ({"year": "new"}, "in the filter 'year', got 'new'"),
+        ({"colour": "red"}, "Wanted filters among document, source_uri, year, got 'colour'"),
+    ],
+)
+def test_when_a_filter_means_nothing_then_the_asker_is_told_so(filters: dict[str, str], said: str) -> None:
+    limits = AdmitLimits(max_question_chars=200, fields=FilterFields({"year": FilterField("number")}))
+    asked = QueryAsked(tenant=TENANT, query=replace(query("What is a log?"), filters=filters))
+    (result,) = admit(asked, over(heads()), ManualClock(), limits)
+    if not said:
+        assert isinstance(result, QueryAdmitted) and result.query.filters == filters
+        return
+    assert isinstance(result, AnswerWithheld) and result.reason == "invalid_filter"
+    assert said in result.message

@@ -8,6 +8,8 @@ import pytest
 
 from adapters.errors import HeadsClosedError
 from adapters.memory import ManualClock
+from adapters.question_vectors import KeptVectors
+from processors.answer.filters import FilterField, FilterFields
 from processors.answer.limits import RetrievalLimits
 from processors.answer.retrieve import by_id, digest_of, found_again, retrieve
 from processors.contract import Reject
@@ -58,6 +60,16 @@ def test_when_it_spent_tokens_then_usage_says_so() -> None:
     assert usage["tokens_in"].quantity == 5
     assert usage["tokens_in"].model == corpus.embedder.model
     assert usage["seconds"].quantity == 0
+
+
+def test_when_a_question_comes_again_then_its_search_is_the_same_and_costs_no_tokens() -> None:
+    told: list[bool] = []
+    corpus = Corpus(limits=RetrievalLimits(asked=KeptVectors(10, told.append)))
+    corpus.add("pump.md", VALVE, SNOW)
+    first, same, again = (corpus.ask("red valve", query_id=query_id) for query_id in ("q1", "q1", "q2"))
+    assert first.passages == same.passages == again.passages
+    tokens = [line.quantity for found in (first, same, again) for line in found.usage if line.unit == "tokens_in"]
+    assert tokens == [2, 2, 0] and told == [False, True, True]
 
 
 def test_when_nothing_is_there_then_nothing_is_found() -> None:
@@ -198,8 +210,101 @@ def test_when_the_wanted_document_stands_far_behind_then_the_filter_still_finds_
 
 
 def test_when_a_filter_is_unknown_then_the_question_is_rejected() -> None:
-    with pytest.raises(Reject, match=r"wanted filters among .*document.*got \['colour'\]"):
+    with pytest.raises(Reject, match=r"Wanted filters among document, source_uri, got 'colour'"):
         Corpus().ask("valve", filters={"colour": "red"})
+
+
+def editions() -> Corpus:
+    corpus = Corpus(limits=RetrievalLimits(fields=FilterFields({"year": FilterField("number")})))
+    corpus.add("old.md", VALVE, properties={"year": "1990"})
+    corpus.add("new.md", SEAL, properties={"year": "2020"})
+    corpus.add("hidden.md", f"{SEAL} again", access=("group:ops",), properties={"year": "2021"})
+    return corpus
+
+
+def test_when_a_filter_was_drawn_then_only_what_passes_is_found_and_the_query_still_says_so() -> None:
+    found = editions().ask("red valve", drawn={"year": ">=2000"})
+    assert ([passage.document for passage in found.passages], found.degraded) == (["new.md"], ())
+    assert found.query.drawn == {"year": ">=2000"}
+
+
+def test_when_metadata_changes_then_the_head_decides_at_once_and_nothing_is_written_to_the_index() -> None:
+    corpus = editions()
+    objects = corpus.add("old.md", VALVE, version=2, properties={"year": "1990"})
+    corpus.heads.fold(head("old.md", objects, version=3, properties={"year": "2019"}))
+    found = corpus.ask("red valve", filters={"year": "2019"})
+    assert [passage.document for passage in found.passages] == ["old.md"]
+
+
+def test_when_a_drawn_filter_leaves_nothing_then_it_is_dropped_and_the_answer_says_so() -> None:
+    found = editions().ask("red valve", drawn={"year": "1800"})
+    assert {passage.document for passage in found.passages} == {"old.md", "new.md"}
+    assert (found.degraded, found.rounds) == (("filters",), 2)
+    assert found.query.drawn == {"year": "1800"}
+
+
+def library(margin: float) -> Corpus:
+    """A passage that fits the question, of another year than everything else, which does not."""
+    fields = FilterFields({"year": FilterField("number")})
+    corpus = Corpus(limits=RetrievalLimits(fields=fields, drawn_margin=margin))
+    corpus.add("pump.md", VALVE, properties={"year": "1990"})
+    for number in range(20):
+        corpus.add(f"snow{number}.md", f"{SNOW} on day {number}", properties={"year": "2020"})
+    return corpus
+
+
+@pytest.mark.parametrize(("margin", "best", "degraded"), [(1.5, "pump.md", ("filters",)), (100.0, "snow", ())])
+def test_when_a_drawn_filter_hides_what_fits_far_better_then_it_is_dropped(
+    margin: float, best: str, degraded: tuple[str, ...]
+) -> None:
+    found = library(margin).ask("Why does the red valve of the pump leak in January?", drawn={"year": "2020"})
+    assert found.passages[0].document.startswith(best) and found.degraded == degraded
+
+
+def test_when_a_given_filter_hides_what_fits_far_better_then_it_holds_all_the_same() -> None:
+    found = library(1.5).ask("Why does the red valve of the pump leak in January?", filters={"year": "2020"})
+    assert found.passages and all(passage.document.startswith("snow") for passage in found.passages)
+
+
+def test_when_a_given_filter_hides_what_fits_then_that_does_not_speak_against_a_drawn_one() -> None:
+    question, snow = "Why does the red valve of the pump leak in January?", {"source_uri": "file:snow"}
+    found = library(1.5).ask(question, filters=snow, drawn={"year": "2020"})
+    assert found.passages and found.degraded == ()
+
+
+def test_when_what_fits_is_hidden_from_the_asker_then_it_does_not_speak_against_a_drawn_filter() -> None:
+    corpus = library(1.5)
+    corpus.add("pump.md", VALVE, version=2, access=("group:ops",), properties={"year": "1990"})
+    found = corpus.ask("Why does the red valve of the pump leak in January?", drawn={"year": "2020"})
+    assert found.degraded == () and all(passage.document.startswith("snow") for passage in found.passages)
+
+
+def test_when_a_drawn_filter_is_dropped_then_one_that_was_given_holds_and_nothing_hidden_is_seen() -> None:
+    corpus = editions()
+    found = corpus.ask("red valve", drawn={"year": "2021"}, filters={"document": "new.md"})
+    assert [passage.document for passage in found.passages] == ["new.md"]
+    assert "hidden.md" not in {p.document for p in corpus.ask("red valve", drawn={"year": "2021"}).passages}
+
+
+def test_when_a_given_filter_leaves_nothing_then_nothing_is_found() -> None:
+    found = editions().ask("red valve", filters={"year": "1800"})
+    assert (found.passages, found.degraded) == ((), ())
+
+
+def test_when_a_field_was_given_and_drawn_then_what_was_given_counts() -> None:
+    found = editions().ask("red valve", drawn={"year": "2020"}, filters={"year": "1990"})
+    assert [passage.document for passage in found.passages] == ["old.md"]
+
+
+def test_when_a_drawn_filter_is_dropped_then_a_search_done_again_finds_the_same() -> None:
+    corpus = editions()
+    query = Query(query_id="q", question="red valve", drawn={"year": "1800"})
+    planned = QueryPlanned(tenant="acme", query=query, kind="retrieval", variants=("red valve",))
+    (found,) = retrieve(planned, corpus.serving, corpus.limits, ManualClock())
+    vectors = [vector.astype("<f4").tobytes() for vector in corpus.embedder.embed(["red valve"])]
+    with corpus.serving.lease("acme") as served:
+        again = found_again(planned, vectors, served, corpus.limits)
+    assert digest_of(by_id(again)) == digest_of(by_id(found.passages))
 
 
 @pytest.mark.parametrize("kind", ["direct", "tool", "out_of_scope"])

@@ -14,8 +14,9 @@ from adapters.errors import HeadsClosedError
 from adapters.host import SystemClock
 from adapters.memory import ManualClock
 from adapters.overlap_ranker import OverlapRanker
-from processors.answer.caching import Answers, CacheLimits, Result, same_question
+from processors.answer.caching import Answers, CacheLimits, Result, same_question, ticket_of
 from processors.answer.expiry import unwanted
+from processors.answer.filters import FilterField, FilterFields
 from processors.answer.kinds import NAMES_NOTHING, TALK
 from processors.answer.rerank import rerank
 from processors.answer.retrieve import retrieve
@@ -322,3 +323,19 @@ def test_when_too_many_wait_already_then_the_next_goes_the_long_way_at_once() ->
 )
 def test_when_questions_differ_in_their_spelling_only_then_they_are_the_same(one: str, other: str, same: bool) -> None:
     assert (same_question(one) == same_question(other)) is same
+
+
+def test_when_a_question_states_filters_then_they_are_on_its_plan_and_what_an_application_put_there_is_not() -> None:
+    fields = FilterFields({"year": FilterField("number", since=("in papers since {value}",))})
+    asked = replace(query("Which valve leaks in papers since 1990?"), drawn={"year": "1800"})
+    outcome = plan_of(TENANT, asked, NOTHING_SAID, fields)
+    assert isinstance(outcome, QueryPlanned) and outcome.query.drawn == {"year": ">=1990"}
+    plain = plan_of(TENANT, replace(query("Which valve leaks?"), drawn={"year": "1800"}), NOTHING_SAID, fields)
+    assert isinstance(plain, QueryPlanned) and plain.query.drawn == {}
+
+
+def test_when_filters_differ_then_answers_are_kept_apart() -> None:
+    narrowed = [({}, {}), ({"year": ">=1990"}, {}), ({}, {"year": ">=1990"}), ({}, {"year": ">=1991"})]
+    asked = [replace(query("Which valve leaks?"), filters=given, drawn=stated) for given, stated in narrowed]
+    plans = [QueryPlanned(tenant=TENANT, query=one, kind="retrieval", variants=(one.question,)) for one in asked]
+    assert len({ticket_of(one, "g1", "p1").key for one in plans}) == 4

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from processors.ingest.boundaries import CHARS_PER_TOKEN, StructureSplitter
 from processors.ingest.chunk import chunk
@@ -203,6 +204,14 @@ def test_when_a_document_is_cut_then_the_manifest_closes_it() -> None:
     assert all(found.version == source.version and found.access == ("group:x",) for found in chunks)
     assert (manifest.version, manifest.access, manifest.title) == (source.version, ("group:x",), "Handbook")
     assert manifest.fingerprint == splitter().fingerprint
+
+
+def test_when_a_document_has_metadata_then_the_manifest_says_what_is_short_enough_to_be_asked_for() -> None:
+    held = {"year": "1990", "abstract": "word " * 100, **{f"z{n:02d}": "x" for n in range(40)}}
+    *_, manifest = chunk(replace(redacted(document(1, 50), 7), properties=held), splitter())
+    assert isinstance(manifest, DocumentChunked)
+    assert manifest.properties["year"] == "1990" and manifest.properties["media_type"]
+    assert "abstract" not in manifest.properties and len(manifest.properties) == 32
 
 
 def test_when_a_document_is_deleted_then_the_delete_goes_on() -> None:
