@@ -26,6 +26,7 @@ from processors.ingest.prose import SEPARATORS
 from processors.ingest.strategies import Rule, Strategy
 from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
+from streams.memory_settings import MemorySection
 from streams.model_settings import Models
 from streams.outlet_settings import OutletSection
 from streams.section import Section, secret
@@ -338,6 +339,7 @@ class Settings(BaseSettings):
     cache: AnswerCaching = AnswerCaching()
     standing: StandingQuestions = StandingQuestions()
     sessions: SessionsSection = SessionsSection()
+    memory: MemorySection = MemorySection()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()

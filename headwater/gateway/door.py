@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from fastapi import Header, Request
 
 from headwater.gateway.changes import Changes
+from headwater.gateway.notes import Notes
 from headwater.gateway.problems import problem
 from headwater.gateway.repeats import Repeats
 from processors.ports import Claims
@@ -37,6 +38,7 @@ class Door:
     pace: Pace
     repeats: Repeats = field(default_factory=Repeats)
     changes: Changes = field(default_factory=Changes)
+    notes: Notes = field(default_factory=Notes)
 
     def require_kafka(self) -> None:
         """Refuse at once what would only wait for brokers that are away. Refuses otherwise."""

@@ -19,6 +19,7 @@ class RetrievalLimits:
     `widest` what one of them may fetch. Weights lie between 0 and 1: of the vector search in the fused score, of the
     ranker in the final one. `fusion` by `ranks` is reciprocal rank fusion, for searches whose scores mean nothing.
     `rank_chars_per_ms` is how much text the ranker reads in a millisecond: with the deadline it bounds what it gets.
+    `recalled` is how many notes of its user a question reads that asks for them.
     """
 
     candidates: int = 30
@@ -30,6 +31,7 @@ class RetrievalLimits:
     vector_weight: float = 0.5
     rank_weight: float = 0.6
     rank_chars_per_ms: int = 80
+    recalled: int = 2
 
     @property
     def overfetch(self) -> int:

@@ -5,6 +5,7 @@
 3. The heads of all candidates' documents are read in one round trip, and the fence drops what they do not confirm.
 4. Where a newer version took a candidate's place, the search runs once more, so that its new text is not missed.
 5. Where too few are left, more are fetched, within bounds.
+6. A question that asks for its user's notes is searched for among these as well, in the same way; they stand behind.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -19,7 +21,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from processors.answer.fence import Fence, principals
+from processors.answer.fence import Fence, note_readers, principals
 from processors.answer.fusion import reciprocal_ranks, weighted_scores
 from processors.answer.limits import RetrievalLimits
 from processors.contract import Reject
@@ -32,6 +34,8 @@ __all__ = ["FILTERS", "by_id", "digest_of", "found_again", "retrieve"]
 
 # Each further fetch is this much wider: few rounds, and no more than a small multiple of what is needed.
 _WIDER: Final = 4
+# Of the notes that search thinks best the ranker chooses among so many times what may be read.
+_NOTES_READ: Final = 4
 FILTERS: Final = frozenset({"document", "source_uri"})
 """What a question may be narrowed by."""
 
@@ -61,8 +65,7 @@ def retrieve(
         began = clock.monotonic()
         vectors = served.embedder.embed(variants)
         usage = _usage(served.embedder, variants, clock.monotonic() - began)
-        search = _Search(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
-        outcome = _through_fence(search, retrieval)
+        outcome = _found(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
         passages = tuple(outcome.passages)
         ticket = _stamped(planned.query.ticket, served.generation, passages, vectors)
     yield PassagesFound(
@@ -82,7 +85,7 @@ def found_again(
 ) -> list[Passage]:
     """What a search finds now, its variants' vectors given; for whoever kept an answer to it."""
     pairs = zip(planned.variants, (np.frombuffer(vector, "<f4") for vector in vectors), strict=True)
-    return _through_fence(_Search(planned, tuple(pairs), served, retrieval), retrieval).passages
+    return _found(planned, tuple(pairs), served, retrieval).passages
 
 
 def by_id(passages: Sequence[Passage]) -> list[Passage]:
@@ -130,18 +133,18 @@ class _Outcome:
     rounds: int = 0
 
 
+_Variants = tuple[tuple[str, Vectors], ...]
+
+
 @dataclass(frozen=True)
 class _Search:
-    """One question's searches; `run` may be asked again, wider."""
+    """One question's searches as somebody; `run` may be asked again, wider."""
 
     planned: QueryPlanned
-    variants: tuple[tuple[str, Vectors], ...]
+    variants: _Variants
     served: Served
     retrieval: RetrievalLimits
-
-    @property
-    def asker(self) -> frozenset[str]:
-        return principals(self.planned.query)
+    asker: frozenset[str]
 
     def run(self, width: int) -> tuple[list[_Hit], bool]:
         """Candidates, best first, and whether a wider search could find more."""
@@ -166,7 +169,21 @@ class _Search:
         return [_Hit(objects[name], score, words, vectors) for name, score in fused.items()]
 
 
-def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
+def _found(planned: QueryPlanned, variants: _Variants, served: Served, retrieval: RetrievalLimits) -> _Outcome:
+    """The documents, and behind them what a question that asks for them may read of its user's notes."""
+    outcome = _through_fence(_Search(planned, variants, served, retrieval, principals(planned.query)))
+    notes = note_readers(planned.tenant, planned.query)
+    if notes and retrieval.recalled:
+        few = replaced(retrieval, candidates=retrieval.recalled * _NOTES_READ)
+        recalled = _through_fence(_Search(planned, variants, served, few, notes))
+        outcome.passages += recalled.passages
+        outcome.fenced |= recalled.fenced
+        outcome.rounds += recalled.rounds
+    return outcome
+
+
+def _through_fence(search: _Search) -> _Outcome:
+    retrieval = search.retrieval
     outcome, width, repeated = _Outcome(), retrieval.overfetch, False
     while True:
         hits, more = search.run(width)
