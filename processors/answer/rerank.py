@@ -112,26 +112,25 @@ def _scored(ranker: Ranker, question: str, texts: Sequence[str]) -> list[float]:
 def _chosen(
     passages: Sequence[Passage], scores: Sequence[float], wanted: int, retrieval: RetrievalLimits
 ) -> list[Passage]:
-    """The documents' best, as they would be without notes, and behind them the notes that fit as well as one of these.
+    """The documents' best, as they would be without notes, and behind them the notes that fit as well as a candidate.
 
     `scores` are of the first of the passages; notes stand behind documents, so those unread are the first to go.
     """
     count = next((at for at, passage in enumerate(passages) if owner_in(passage.document)), len(passages))
     documents, read = passages[:count], scores[:count]
     ranked = [*_mixed(documents[: len(read)], read, retrieval.rank_weight), *documents[len(read) :]][:wanted]
-    notes = list(zip(passages[count:], scores[count:], strict=False))
-    return [*ranked, *_fitting_notes(notes, ranked, read, retrieval)] if notes else ranked
+    return [*ranked, *_fitting_notes(list(zip(passages[count:], scores[count:], strict=False)), read, retrieval)]
 
 
 def _fitting_notes(
-    notes: Sequence[tuple[Passage, float]],
-    ranked: Sequence[Passage],
-    read: Sequence[float],
-    retrieval: RetrievalLimits,
+    notes: Sequence[tuple[Passage, float]], read: Sequence[float], retrieval: RetrievalLimits
 ) -> list[Passage]:
-    """Notes that the ranker finds as good as the last document chosen; each scored as a document that search finds
-    as good as most."""
-    bar = min((passage.scores.get("rank", inf) for passage in ranked), default=-inf)
+    """Notes that the ranker finds as good as any of the documents that it read, by what it makes of these.
+
+    A note is short and a passage long, and more words fit more: measured against the documents chosen, most notes that
+    say it in other words would be left out (docs/adr/0022-long-term-memory.md).
+    """
+    bar = min(read, default=-inf)
     fitting = sorted((note for note in notes if note[1] >= bar), key=lambda note: -note[1])[: retrieval.recalled]
     return [
         replace(
