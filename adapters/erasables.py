@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from processors.answer.kept import AnswerCache
 from processors.answer.sessions import Sessions
+from processors.ingest.memories import owner_of_all
 from processors.ports import Index
 from schemas.documents import DocumentHead
 
@@ -76,7 +77,7 @@ class KeptAnswers:
 
 
 class SessionTurns:
-    """The turns of sessions that quote a document.
+    """The turns of sessions that quote a document, or all of a user's (`root_of`).
 
     >>> from adapters.memory import ManualClock
     >>> from adapters.session_memory import MemorySessions
@@ -91,6 +92,8 @@ class SessionTurns:
 
     def held(self, tenant: str, document: str, life: DocumentHead | None) -> frozenset[str]:
         """Names of the turns, without those that quote a newer life."""
+        if owner := owner_of_all(document):
+            return self._sessions.of(owner)
         quoting = self._sessions.citing(tenant, document)
         return frozenset(name for name, version in quoting.items() if life is None or version < life.version)
 

@@ -18,6 +18,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from adapters.errors import AdapterError
 from adapters.prompt_examples import Example, examples_of
 from processors.answer.prompting import Rendered
+from processors.ingest.memories import owner_in
 from schemas.queries import Source
 
 FRONT_MATTER: Final = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
@@ -187,8 +188,14 @@ def line(text: str) -> str:
     return plain(" ".join(text.split()))
 
 
+def _is_note(source: Source) -> bool:
+    """Whether a source is what the asker wants kept, and no document."""
+    return bool(owner_in(source.passage.document))
+
+
 def _environment() -> SandboxedEnvironment:
     # Prompts are text, not HTML: escaping would change what the model reads.
     environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True)
     environment.filters.update(plain=plain, line=line)
+    environment.tests["note"] = _is_note
     return environment

@@ -111,6 +111,23 @@ for i = 1, #held, 2 do
 end
 return found
 """
+_OF: Final = """
+-- ARGV: prefix, owner; returns the names of the turns of its sessions that say anything. There are never more sessions
+-- than are kept.
+local found = {}
+for _, session in ipairs(redis.call('ZRANGE', ARGV[1] .. 'until', 0, -1)) do
+  if string.sub(session, 1, string.len(ARGV[2])) == ARGV[2] then
+    local name = ARGV[1] .. 'of:' .. session
+    for _, field in ipairs(redis.call('HKEYS', name)) do
+      local kind = string.sub(field, 1, 1)
+      if (kind == 't' or kind == 'n') and redis.call('HSTRLEN', name, field) > 0 then
+        found[#found + 1] = session .. '/' .. string.sub(field, 2)
+      end
+    end
+  end
+end
+return found
+"""
 _FORGET: Final = """
 -- ARGV: prefix, then the names of turns: each is emptied, and that it was there is known on.
 for i = 2, #ARGV do
@@ -136,7 +153,7 @@ class RedisSessions:
 
     def __init__(self, options: RedisOptions, corpus: str, limits: SessionLimits, clock: Clock) -> None:
         self._redis = client_of(options)
-        self._scripts = {text: self._redis.register_script(text) for text in (_RECORD, _CITING, _FORGET)}
+        self._scripts = {text: self._redis.register_script(text) for text in (_RECORD, _CITING, _OF, _FORGET)}
         self._prefix = f"{options.namespace}:sessions:{_CODEC}:{{{corpus}}}:"
         self._limits = limits
         self._clock = clock
@@ -163,6 +180,10 @@ class RedisSessions:
         """By name, the version of a document that each turn quotes. Raises SessionsUnavailableError."""
         flat = self._run(_CITING, place_of(tenant, document))
         return {name.decode(): version_of(digits.decode()) for name, digits in zip(flat[::2], flat[1::2], strict=True)}
+
+    def of(self, owner: str) -> frozenset[str]:
+        """Names of the turns of an owner's sessions that say anything. Raises SessionsUnavailableError."""
+        return frozenset(name.decode() for name in self._run(_OF, owner))
 
     def forget(self, names: Iterable[str]) -> None:
         """Empties turns; one that is not held is no error. Raises SessionsUnavailableError."""

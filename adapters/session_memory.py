@@ -81,6 +81,11 @@ class _Held:
             del self.notes[self.horizon]
             self.cites.pop(self.horizon, None)
 
+    def telling(self) -> Iterable[str]:
+        """Keys of the turns that were not emptied."""
+        yield from (key for key, turn in self.turns.items() if turn.full)
+        yield from (key for key, note in self.notes.items() if note)
+
     def forget(self, key: str) -> None:
         """Empties a turn. That it was there is known on, so it does not come back."""
         self.cites.pop(key, None)
@@ -141,6 +146,16 @@ class MemorySessions:
                 for cited, version in cites
                 if cited == document
             }
+
+    def of(self, owner: str) -> frozenset[str]:
+        """Names of the turns of an owner's sessions that say anything."""
+        with self._lock:
+            return frozenset(
+                f"{session}/{key}"
+                for session, held in self._held.items()
+                if session.startswith(owner)
+                for key in held.telling()
+            )
 
     def forget(self, names: Iterable[str]) -> None:
         """Empties turns; one that is not held is no error."""

@@ -8,12 +8,25 @@
 
 from __future__ import annotations
 
-from headwater.client import Answer, AsyncClient, Change, Citation, Client, Delta, Receipt, Subscription
+from headwater.client import (
+    Answer,
+    AsyncClient,
+    Change,
+    Citation,
+    Client,
+    Delta,
+    Forgotten,
+    Memory,
+    Receipt,
+    Subscription,
+)
 from headwater.errors import (
     AnswerExpiredError,
     ClientError,
     DocumentRefusedError,
     GatewayUnavailableError,
+    MemoryRefusedError,
+    MemoryUnknownError,
     MissingPackageError,
     ProtocolError,
     QuestionCancelledError,
@@ -31,7 +44,11 @@ __all__ = [
     "ClientError",
     "Delta",
     "DocumentRefusedError",
+    "Forgotten",
     "GatewayUnavailableError",
+    "Memory",
+    "MemoryRefusedError",
+    "MemoryUnknownError",
     "MissingPackageError",
     "ProtocolError",
     "QuestionCancelledError",

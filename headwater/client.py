@@ -6,9 +6,10 @@ import mimetypes
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from headwater.errors import ClientError, DocumentRefusedError, QuestionRefusedError
+from headwater.errors import ClientError, DocumentRefusedError, MemoryRefusedError, QuestionRefusedError
+from headwater.transports import AsyncTransport, Transport
 from headwater.values import (
     Answer,
     Change,
@@ -17,6 +18,8 @@ from headwater.values import (
     Document,
     Feedback,
     Following,
+    Forgotten,
+    Memory,
     Question,
     Rating,
     Receipt,
@@ -24,56 +27,24 @@ from headwater.values import (
     Version,
 )
 
-__all__ = ["Answer", "AsyncClient", "Change", "Citation", "Client", "Delta", "Receipt", "Subscription", "Version"]
+__all__ = [
+    "Answer",
+    "AsyncClient",
+    "Change",
+    "Citation",
+    "Client",
+    "Delta",
+    "Forgotten",
+    "Memory",
+    "Receipt",
+    "Subscription",
+    "Version",
+]
 
 TIMEOUT_S: Final = 20.0
 """How long a question may take unless it says otherwise: what a person waits."""
 
 Body = str | bytes | PurePath
-
-
-class Transport(Protocol):
-    """A way to the platform."""
-
-    def ask(self, question: Question) -> Answer: ...
-
-    def ask_stream(self, question: Question) -> Iterator[Delta | Answer]: ...
-
-    def publish(self, document: Document) -> Receipt: ...
-
-    def delete(self, tenant: str, document: str) -> Receipt: ...
-
-    def feedback(self, feedback: Feedback) -> Receipt: ...
-
-    def subscribe(self, subscription: Subscription) -> Receipt: ...
-
-    def unsubscribe(self, tenant: str, question_id: str) -> Receipt: ...
-
-    def changes(self, following: Following) -> Iterator[Change]: ...
-
-    def close(self) -> None: ...
-
-
-class AsyncTransport(Protocol):
-    """The same way for an event loop."""
-
-    async def ask(self, question: Question) -> Answer: ...
-
-    def ask_stream(self, question: Question) -> AsyncIterator[Delta | Answer]: ...
-
-    async def publish(self, document: Document) -> Receipt: ...
-
-    async def delete(self, tenant: str, document: str) -> Receipt: ...
-
-    async def feedback(self, feedback: Feedback) -> Receipt: ...
-
-    async def subscribe(self, subscription: Subscription) -> Receipt: ...
-
-    async def unsubscribe(self, tenant: str, question_id: str) -> Receipt: ...
-
-    def changes(self, following: Following) -> AsyncIterator[Change]: ...
-
-    async def close(self) -> None: ...
 
 
 class _Defaults:
@@ -109,6 +80,19 @@ class _Defaults:
         if isinstance(standing, Subscription):
             return Following(standing.tenant, standing.question_id, **options)
         return Following(self._tenant(tenant), standing, **options)
+
+    def note(self, text: str, user: str, tenant: str | None, memory: str) -> Memory:
+        if not text.strip():
+            raise MemoryRefusedError("wanted a note, got an empty one; say what is to be kept")
+        return Memory(memory or str(uuid.uuid4()), text, *self.whose(user, tenant))
+
+    def named(self, memory: Memory | str, user: str, tenant: str | None) -> Memory:
+        return memory if isinstance(memory, Memory) else Memory(memory, "", *self.whose(user, tenant))
+
+    def whose(self, user: str, tenant: str | None) -> tuple[str, str]:
+        if not user.strip():
+            raise ClientError("wanted the user whose notes are meant, got none; give user=")
+        return self._tenant(tenant), user
 
     def _tenant(self, tenant: str | None) -> str:
         return self.require(tenant or self.tenant)
@@ -149,7 +133,7 @@ class Client:
         """The answer to a question, with citations. Use `ask_stream` to show it while it is written.
 
         Options: `session`, `user`, `groups` (of the asker, `group:x`), `filters`, `max_passages`, `timeout_s`, `lane`
-        (`bulk` waits behind what people ask).
+        (`bulk` waits behind what people ask), `memory` (look at the user's own notes as well).
         A question that the documents don't answer is no error: `answer.answered` is then False.
         """
         return self._transport.ask(self._defaults.question(question, tenant, options))
@@ -199,6 +183,32 @@ class Client:
         `event_id` tells.
         """
         return self._transport.changes(self._defaults.following(standing, tenant, options))
+
+    def remember(self, text: str, user: str, tenant: str | None = None, memory: str = "") -> Memory:
+        """Keep something for a user beyond the session: their questions with `memory=True` find it once it is indexed.
+
+        `memory` is its name among the user's, else one is made; a note that is there is said anew.
+        """
+        note = self._defaults.note(text, user, tenant, memory)
+        self._transport.remember(note)
+        return note
+
+    def memories(self, user: str, tenant: str | None = None) -> tuple[Memory, ...]:
+        """Every note of a user, oldest first: all that was written before it was asked."""
+        tenant, user = self._defaults.whose(user, tenant)
+        return self._transport.memories(tenant, user)
+
+    def forget(self, memory: Memory | str, user: str = "", tenant: str | None = None) -> Receipt:
+        """Take a note out for good; by itself, or by its name and whose it is. Raises MemoryUnknownError."""
+        return self._transport.forget(self._defaults.named(memory, user, tenant))
+
+    def forget_user(self, user: str, tenant: str | None = None) -> Forgotten:
+        """Erase every note of a user and every turn of their sessions; `memories` lists nothing from then on.
+
+        A receipt with each of its `requests` follows on `rag.document.erased.v1`: what every store holds after.
+        """
+        tenant, user = self._defaults.whose(user, tenant)
+        return self._transport.forget_user(tenant, user)
 
     def close(self) -> None:
         """Let the connections go."""
@@ -264,6 +274,26 @@ class AsyncClient:
     ) -> AsyncIterator[Change]:
         """What is told of a standing question, as it comes."""
         return self._transport.changes(self._defaults.following(standing, tenant, options))
+
+    async def remember(self, text: str, user: str, tenant: str | None = None, memory: str = "") -> Memory:
+        """Keep something for a user beyond the session."""
+        note = self._defaults.note(text, user, tenant, memory)
+        await self._transport.remember(note)
+        return note
+
+    async def memories(self, user: str, tenant: str | None = None) -> tuple[Memory, ...]:
+        """Every note of a user, oldest first."""
+        tenant, user = self._defaults.whose(user, tenant)
+        return await self._transport.memories(tenant, user)
+
+    async def forget(self, memory: Memory | str, user: str = "", tenant: str | None = None) -> Receipt:
+        """Take a note out for good."""
+        return await self._transport.forget(self._defaults.named(memory, user, tenant))
+
+    async def forget_user(self, user: str, tenant: str | None = None) -> Forgotten:
+        """Erase every note of a user and every turn of their sessions."""
+        tenant, user = self._defaults.whose(user, tenant)
+        return await self._transport.forget_user(tenant, user)
 
     async def close(self) -> None:
         """Let the connections go."""

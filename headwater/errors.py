@@ -7,6 +7,8 @@ ClientError                     base: catch this one to catch all
 ├── QuestionRefusedError        the question was not let in: empty, too long, or against a policy
 ├── TenantUnknownError          nobody has published anything for this tenant
 ├── DocumentRefusedError        the document was not taken: too large, or not well formed
+├── MemoryRefusedError          the note was not kept: too long, one too many, or its name was given up
+├── MemoryUnknownError          the user has no such note
 ├── ProtocolError               something else came than a gateway or a topic would send
 └── MissingPackageError         a package for this way of asking is not installed
 """
@@ -18,6 +20,8 @@ __all__ = [
     "ClientError",
     "DocumentRefusedError",
     "GatewayUnavailableError",
+    "MemoryRefusedError",
+    "MemoryUnknownError",
     "MissingPackageError",
     "ProtocolError",
     "QuestionCancelledError",
@@ -60,6 +64,14 @@ class TenantUnknownError(ClientError):
 
 class DocumentRefusedError(ClientError):
     """The document was not taken over; the message says why."""
+
+
+class MemoryRefusedError(ClientError):
+    """The note was not kept; the message says why."""
+
+
+class MemoryUnknownError(ClientError):
+    """The user has no note of this name; one of somebody else is told as one that never was."""
 
 
 class ProtocolError(ClientError):

@@ -15,11 +15,14 @@ from urllib.parse import quote
 
 import httpx
 
+from headwater import http_memories as notes
 from headwater.errors import (
     AnswerExpiredError,
     ClientError,
     DocumentRefusedError,
     GatewayUnavailableError,
+    MemoryRefusedError,
+    MemoryUnknownError,
     ProtocolError,
     QuestionCancelledError,
     QuestionRefusedError,
@@ -32,6 +35,8 @@ from headwater.values import (
     Document,
     Feedback,
     Following,
+    Forgotten,
+    Memory,
     Question,
     Receipt,
     Subscription,
@@ -57,6 +62,10 @@ _ERRORS: Final[Mapping[str, type[ClientError]]] = {
     "tenant-unknown": TenantUnknownError,
     "deadline-expired": AnswerExpiredError,
     "body-too-large": DocumentRefusedError,
+    "memory-refused": MemoryRefusedError,
+    "memory-forgotten": MemoryRefusedError,
+    "memories-full": MemoryRefusedError,
+    "memory-unknown": MemoryUnknownError,
 }
 
 
@@ -89,6 +98,7 @@ def _ask(question: Question, accept: str) -> _Call:
         "filters": dict(question.filters),
         "max_passages": question.max_passages,
         "lane": question.lane,
+        "memory": question.memory,
         "timeout_s": question.timeout_s,
     }
     return _Call("POST", "/v1/ask", fields, {"Accept": accept}, question.timeout_s + GRACE_S)
@@ -268,6 +278,18 @@ class HttpTransport:
         if not following.for_s:
             raise _cut_off()
 
+    def remember(self, note: Memory) -> Receipt:
+        return receipt_of(self._send(_Call(*notes.remember(note))))
+
+    def memories(self, tenant: str, user: str) -> tuple[Memory, ...]:
+        return notes.memories_of(self._send(_Call(*notes.listing(tenant, user))), tenant, user)
+
+    def forget(self, note: Memory) -> Receipt:
+        return receipt_of(self._send(_Call(*notes.forget(note))))
+
+    def forget_user(self, tenant: str, user: str) -> Forgotten:
+        return notes.forgotten_of(self._send(_Call(*notes.forget_user(tenant, user))))
+
     def close(self) -> None:
         self._http.close()
 
@@ -332,6 +354,18 @@ class AsyncHttpTransport:
                     yield change
         if not following.for_s:
             raise _cut_off()
+
+    async def remember(self, note: Memory) -> Receipt:
+        return receipt_of(await self._send(_Call(*notes.remember(note))))
+
+    async def memories(self, tenant: str, user: str) -> tuple[Memory, ...]:
+        return notes.memories_of(await self._send(_Call(*notes.listing(tenant, user))), tenant, user)
+
+    async def forget(self, note: Memory) -> Receipt:
+        return receipt_of(await self._send(_Call(*notes.forget(note))))
+
+    async def forget_user(self, tenant: str, user: str) -> Forgotten:
+        return notes.forgotten_of(await self._send(_Call(*notes.forget_user(tenant, user))))
 
     async def close(self) -> None:
         await self._http.aclose()

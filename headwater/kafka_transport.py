@@ -20,10 +20,13 @@ from headwater.errors import (
     ClientError,
     DocumentRefusedError,
     GatewayUnavailableError,
+    MemoryRefusedError,
+    MemoryUnknownError,
     MissingPackageError,
     ProtocolError,
 )
 from headwater.kafka_changes import changes_of
+from headwater.kafka_memories import NOTES, Notes, notes_of, owner_of
 from headwater.kafka_replies import Replies, client_settings, partitions_of
 from headwater.registry_schemas import RegistrySchemas
 from headwater.values import (
@@ -33,6 +36,8 @@ from headwater.values import (
     Document,
     Feedback,
     Following,
+    Forgotten,
+    Memory,
     Question,
     Receipt,
     Subscription,
@@ -53,6 +58,7 @@ CANCELLATIONS: Final = "rag.query.cancelled.v1"
 DOCUMENTS: Final = "rag.document.changed.v1"
 FEEDBACK: Final = "rag.feedback.given.v1"
 STANDING: Final = "rag.question.standing.v1"
+ERASURES: Final = "rag.erasure.requested.v1"
 
 SEND_S: Final = 10.0
 INLINE_BYTES: Final = 256_000
@@ -164,6 +170,30 @@ class KafkaTransport:
     def changes(self, following: Following, left: threading.Event | None = None) -> Iterator[Change]:
         return changes_of(self._bootstrap, self._schemas, following, left or threading.Event())
 
+    def remember(self, note: Memory) -> Receipt:
+        if note.memory in (held := self._notes(note.tenant, note.user)).names - {one.memory for one in held.kept}:
+            raise MemoryRefusedError(f"the note {note.memory!r} was forgotten, and its name does not come back")
+        return self._note("MemoryKept", note.tenant, note.user, {"memory": note.memory, "text": note.text})
+
+    def memories(self, tenant: str, user: str) -> tuple[Memory, ...]:
+        return self._notes(tenant, user).kept
+
+    def forget(self, note: Memory) -> Receipt:
+        if all(one.memory != note.memory for one in self.memories(note.tenant, note.user)):
+            raise MemoryUnknownError(f"wanted a note of this user, got {note.memory!r}; list them")
+        fields = {"memory": note.memory, "reason": "forgotten by an application"}
+        return self._note("MemoryForgotten", note.tenant, note.user, fields)
+
+    def forget_user(self, tenant: str, user: str) -> Forgotten:
+        names = sorted(self._notes(tenant, user).names)
+        reason = "the user is to be forgotten"
+        fields = {"reason": reason, "erase": True}
+        sent = [self._note("MemoryForgotten", tenant, user, {"memory": name, **fields}) for name in names]
+        document = f"memory/{owner_of(tenant, user)}"
+        event = {"tenant": tenant, "document": document, "reason": reason, "event_id": _new_id()}
+        sent.append(self._send(ERASURES, "ErasureRequested", f"{tenant}|{document}", event))
+        return Forgotten(len(names), tuple(one.event_id for one in sent))
+
     def close(self) -> None:
         if self._replies is not None:
             self._replies.close()
@@ -181,6 +211,7 @@ class KafkaTransport:
             "filters": dict(question.filters),
             "max_passages": question.max_passages,
             "lane": question.lane,
+            "memory": question.memory,
             "deadline_at": deadline,
         }
         headers = [("deadline", str(deadline).encode()), ("reply-partition", str(partition).encode())]
@@ -198,6 +229,14 @@ class KafkaTransport:
             "active": active,
         }
         return self._send(STANDING, "QuestionStanding", f"{tenant}|{question_id}", event)
+
+    def _notes(self, tenant: str, user: str) -> Notes:
+        return notes_of(self._bootstrap, self._schemas, tenant, user)
+
+    def _note(self, name: str, tenant: str, user: str, fields: Mapping[str, Any]) -> Receipt:
+        owner = owner_of(tenant, user)
+        event = {"tenant": tenant, "event_id": _new_id(), "owner": owner, **fields}
+        return self._send(NOTES, name, f"{tenant}|memory/{owner}/{fields['memory']}", event)
 
     def _cancel(self, question: Question, query_id: str) -> None:
         """Best effort: where it can't be said, the platform works on until the deadline."""

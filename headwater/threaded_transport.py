@@ -17,6 +17,8 @@ from headwater.values import (
     Document,
     Feedback,
     Following,
+    Forgotten,
+    Memory,
     Question,
     Receipt,
     Subscription,
@@ -39,6 +41,10 @@ class _Threads(Protocol):
     def subscribe(self, subscription: Subscription) -> Receipt: ...
     def unsubscribe(self, tenant: str, question_id: str) -> Receipt: ...
     def changes(self, following: Following, left: threading.Event) -> Iterator[Change]: ...
+    def remember(self, note: Memory) -> Receipt: ...
+    def memories(self, tenant: str, user: str) -> tuple[Memory, ...]: ...
+    def forget(self, note: Memory) -> Receipt: ...
+    def forget_user(self, tenant: str, user: str) -> Forgotten: ...
     def close(self) -> None: ...
 
 
@@ -100,6 +106,18 @@ class ThreadedTransport:
 
     async def unsubscribe(self, tenant: str, question_id: str) -> Receipt:
         return await self._run(lambda: self._transport.unsubscribe(tenant, question_id))
+
+    async def remember(self, note: Memory) -> Receipt:
+        return await self._run(lambda: self._transport.remember(note))
+
+    async def memories(self, tenant: str, user: str) -> tuple[Memory, ...]:
+        return await self._run(lambda: self._transport.memories(tenant, user))
+
+    async def forget(self, note: Memory) -> Receipt:
+        return await self._run(lambda: self._transport.forget(note))
+
+    async def forget_user(self, tenant: str, user: str) -> Forgotten:
+        return await self._run(lambda: self._transport.forget_user(tenant, user))
 
     async def close(self) -> None:
         await self._run(self._transport.close)

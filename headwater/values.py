@@ -16,7 +16,9 @@ __all__ = [
     "Document",
     "Feedback",
     "Following",
+    "Forgotten",
     "Lane",
+    "Memory",
     "Question",
     "Rating",
     "Receipt",
@@ -38,7 +40,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Citation:
-    """Where a numbered claim of an answer stands; `start` and `end` are character offsets in the parsed document."""
+    """Where a numbered claim of an answer stands; `start` and `end` are character offsets in the parsed document.
+
+    `memory` names the note where it stands in one of the asker's own, and is empty for a document.
+    """
 
     number: int
     document: str
@@ -51,6 +56,7 @@ class Citation:
     start: int
     end: int
     page: int | None = None
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,11 @@ class Answer:
         """Whether the documents answer the question."""
         return not self.withheld
 
+    @property
+    def from_memory(self) -> bool:
+        """Whether anything of it rests on a note of the asker's own."""
+        return any(citation.memory for citation in self.citations)
+
 
 @dataclass(frozen=True)
 class Delta:
@@ -126,6 +137,7 @@ class Question:
     max_passages: int = 6
     lane: Lane = "interactive"
     timeout_s: float = 20.0
+    memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,6 +188,26 @@ class Following:
     question_id: str
     since_s: float = 60.0
     for_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A note that a user wants kept beyond a session; `memory` is its name among the user's, `kept_at` seconds since
+    1970, 0 while it is on its way."""
+
+    memory: str
+    text: str
+    tenant: str
+    user: str
+    kept_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many notes of a user are being erased, with their sessions; receipts carry the ids of the `requests`."""
+
+    memories: int
+    requests: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ class Query(Value, frozen=True, kw_only=True):
     `deadline_at` 0 means none was given. `groups` are the principals of the asker (`group:x`, `user:y`). `resolved` is
     what a question asks that leans on its session, empty where it stands by itself. `standing` is set where the
     platform asks by itself, `drawn` are the filters that the question states in its words. These three and `ticket` are
-    its own: what an application puts there is dropped.
+    its own: what an application puts there is dropped. With `memory` the user's own notes are looked at beside the
+    documents.
     """
 
     query_id: str
@@ -77,6 +78,7 @@ class Query(Value, frozen=True, kw_only=True):
     standing: StandingRound | None = None
     resolved: str = ""
     drawn: dict[str, str] = {}
+    memory: bool = False
 
     @property
     def meant(self) -> str:
@@ -228,7 +230,10 @@ class AnswerDrafted(Event, frozen=True, kw_only=True):
 
 
 class Citation(Value, frozen=True, kw_only=True):
-    """Where a numbered claim stands: document version, chunk, offsets, and the words themselves."""
+    """Where a numbered claim stands: document version, chunk, offsets, and the words themselves.
+
+    `memory` is the note's name where it stands in a note of the asker's own, else empty.
+    """
 
     number: int
     document: str
@@ -241,6 +246,7 @@ class Citation(Value, frozen=True, kw_only=True):
     start: int
     end: int
     page: int | None = None
+    memory: str = ""
 
 
 class ExactSpan(Value, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from processors.ingest.passages import NAME_HASH_CHARS, digest_in
 from processors.ports import Claims, EmbeddingCache
 from schemas.documents import DocumentChanged, DocumentDeleted, DocumentHead, EmbeddingComputed
 from schemas.envelope import Version
+from schemas.memories import MemoryForgotten
 from streams.hop import AnyTopic
 from streams.keyed_log import KeyedLog, document_key
 from streams.reading import Reading
@@ -27,13 +28,22 @@ from topics.ingest import (
     DOCUMENT_PARSED,
     DOCUMENT_REDACTED,
     EMBEDDING_COMPUTED,
+    MEMORY_KEPT,
 )
 
 __all__ = ["BURIED", "ClaimBodies", "DeadLetters", "Embeddings", "TopicRecords", "standing_of"]
 
 # Heads stay: a gone head holds no text, and without it a replay of an older change would bring the document back.
-BURIED: Final[tuple[AnyTopic, ...]] = (DOCUMENT_CHANGED, ACCESS_CHANGED, DOCUMENT_REDACTED)
-LETTER_TOPICS: Final = (DOCUMENT_CHANGED, DOCUMENT_PARSED, DOCUMENT_REDACTED, CHUNK_CREATED, CHUNK_EMBEDDED)
+BURIED: Final[tuple[AnyTopic, ...]] = (MEMORY_KEPT, DOCUMENT_CHANGED, ACCESS_CHANGED, DOCUMENT_REDACTED)
+DELETES: Final = (DocumentDeleted, MemoryForgotten)
+LETTER_TOPICS: Final = (
+    MEMORY_KEPT,
+    DOCUMENT_CHANGED,
+    DOCUMENT_PARSED,
+    DOCUMENT_REDACTED,
+    CHUNK_CREATED,
+    CHUNK_EMBEDDED,
+)
 
 Things = frozenset[str]
 NOTHING: Final[Things] = frozenset()
@@ -91,7 +101,7 @@ class TopicRecords:
         return frozenset(
             f"{reading.partition}@{reading.offset}"
             for reading in readings
-            if reading.offset > covered and not isinstance(reading.event, DocumentDeleted)
+            if reading.offset > covered and not isinstance(reading.event, DELETES)
         )
 
 
@@ -221,7 +231,7 @@ def _buried_alive(readings: list[Reading]) -> Reading | None:
     if not readings or readings[-1].value is not None:
         return None
     told = [reading for reading in readings if reading.value is not None]
-    deletes = [reading.offset for reading in told if isinstance(reading.event, DocumentDeleted)]
-    if not told or not deletes or isinstance(told[-1].event, DocumentDeleted):
+    deletes = [reading.offset for reading in told if isinstance(reading.event, DELETES)]
+    if not told or not deletes or isinstance(told[-1].event, DELETES):
         return None
     return told[-1]

@@ -33,6 +33,7 @@ from topics.ingest import (
     DOCUMENT_PARSED,
     DOCUMENT_REDACTED,
     EMBEDDING_COMPUTED,
+    MEMORY_KEPT,
 )
 
 __all__ = ["OWN", "QUOTING", "forgets"]
@@ -46,6 +47,7 @@ OWN: Final[tuple[AnyTopic, ...]] = (
     CHUNK_EMBEDDED,
     EMBEDDING_COMPUTED,
     DOCUMENT_HEAD,
+    MEMORY_KEPT,
 )
 """Topics that hold a document's text, or numbers made of it."""
 

@@ -112,7 +112,7 @@ class Journey:
     """Hops from the first topic to the last, to be read from top to bottom.
 
     >>> from streams.ingest import INGEST
-    >>> INGEST.steps[4:6]
+    >>> INGEST.steps[5:7]
     ('embed', 'index')
     """
 

@@ -9,6 +9,7 @@ from processors.ingest.chunk import chunk
 from processors.ingest.embed import embed, remember
 from processors.ingest.erase import erase
 from processors.ingest.index import fold, index
+from processors.ingest.keep import keep
 from processors.ingest.parse import parse
 from processors.ingest.redact import redact
 from processors.ingest.settle import settle
@@ -29,6 +30,7 @@ from topics.ingest import (
     EMBEDDING_COMPUTED,
     ERASURE_PLANNED,
     ERASURE_REQUESTED,
+    MEMORY_KEPT,
     SOURCE_CHANGES,
 )
 
@@ -46,6 +48,13 @@ INGEST: Final = Journey(
     [
         # the source's record in our words; versions make a repeat harmless, so it saves itself a transaction
         Hop((SOURCE_CHANGES,), capture, (DOCUMENT_CHANGED, ACCESS_CHANGED), exactly_once=False),
+        # what a user wants kept, as a document of theirs alone
+        Hop(
+            (MEMORY_KEPT,),
+            keep,
+            (DOCUMENT_CHANGED, ERASURE_REQUESTED, MEMORY_KEPT),
+            waits_for=("memories",),
+        ),
         # bytes become blocks with offsets
         Hop((DOCUMENT_CHANGED,), parse, (DOCUMENT_PARSED,), at_once=AT_ONCE, ahead=True),
         # a rebuild replays from here

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
-from typing import Any
+from typing import Any, Final
 
 from adapters.erasables import KeptAnswers, SessionTurns
 from adapters.folder_claims import FolderClaims
@@ -24,7 +24,6 @@ from adapters.model_gateway import ModelGateway
 from adapters.near_duplicates import MemoryDuplicates, MinHashSigner
 from adapters.prompts import FilePrompts, prompts_in
 from adapters.schema_registry import ConfluentSchemaIds, MemorySchemaIds
-from adapters.syntax import TreeSitterSyntax
 from processors.answer.admit import AdmitLimits
 from processors.answer.caching import Answers
 from processors.answer.check import AnswerBar
@@ -40,30 +39,34 @@ from processors.answer.writing import ExtractiveWriter, Writer
 from processors.ingest.capture import SourceMapping
 from processors.ingest.erasing import Erasable
 from processors.ingest.generations import Identity
+from processors.ingest.memories import MemoryLimits
 from processors.ingest.policies import RedactionPolicy
 from processors.ingest.regenerate import Materials
 from processors.ingest.strategies import SplitterByType
 from processors.measure.prices import LOCAL_PRICES, Prices
 from processors.ports import Embedder, FollowedHeads, Index, Parser, Ranker
 from schemas.codec import Codec
-from schemas.documents import DocumentHead, EmbeddingComputed
+from schemas.documents import DocumentHead
 from schemas.envelope import Event
 from streams.answer_memory import answers_of, cache_of, forget_swapped, vectors_of
 from streams.build_pace import BuildPace
 from streams.cancellations import LONGEST_S, Cancelled
 from streams.committed_heads import committed_heads
+from streams.computed_vectors import ComputedVectors
 from streams.editions import edition_of
 from streams.erasing import BURIED, ClaimBodies, DeadLetters, Embeddings, TopicRecords
 from streams.erasure_log import ClusterErasureLog
 from streams.follow import Follower
 from streams.follow_heads import HeadsFollower
 from streams.generations import Generations
+from streams.hop import AnyTopic
 from streams.keyed_log import KeyedLog
 from streams.living import LivingHeads, LivingStores
 from streams.load_gauge import LoadGauge
+from streams.memory_view import MemoryView
 from streams.models import gateway_of, ladder_of, writer_of
 from streams.outlet import outlet_of
-from streams.parsing import parser_of
+from streams.parsing import parser_of, splitter_of
 from streams.reading import Reader
 from streams.rebuild import mend, missing, newest_redacted
 from streams.redaction import redaction_policy
@@ -74,7 +77,14 @@ from streams.standing_views import AnsweredView, StandingView
 from streams.text_models import embedder_of, ranker_of, span_reader_of
 from streams.verifying import verifier_of
 from topics.answer import QUERY_CANCELLED, QUESTION_ANSWERED, QUESTION_STANDING
-from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION
+from topics.ingest import DOCUMENT_HEAD, DOCUMENT_REDACTED, EMBEDDING_COMPUTED, INDEX_GENERATION, MEMORY_KEPT
+
+# Views that fold a compacted topic and drop what a tombstone names.
+_VIEWED: Final[dict[str, AnyTopic]] = {
+    "questions": QUESTION_STANDING,
+    "answered": QUESTION_ANSWERED,
+    "memories": MEMORY_KEPT,
+}
 
 
 class Parts:
@@ -163,9 +173,9 @@ class Parts:
             follower = HeadsFollower(self.port("heads"), *where)
             follower.folded = self._swapped
             return follower
-        if name in ("questions", "answered"):
+        if name in _VIEWED:
             view = self.port(name)
-            told = Follower(QUESTION_STANDING if name == "questions" else QUESTION_ANSWERED, view.fold, *where)
+            told = Follower(_VIEWED[name], view.fold, *where)
             told.dropped = view.drop
             return told
         if name == "cancellations":
@@ -175,8 +185,9 @@ class Parts:
             return Follower(INDEX_GENERATION, self.port("serving").fold, *where)
         if name == "duplicates":
             return Follower(DOCUMENT_HEAD, self._fold_duplicate(), *where)
-        vectors = Follower(EMBEDDING_COMPUTED, self._fold_vector(), *where)
-        vectors.dropped, vectors.known = self._drop_vector, self._knows_vector
+        computed = ComputedVectors(self.port("embedding_cache"), self.port("embedder").model)
+        vectors = Follower(EMBEDDING_COMPUTED, computed.fold, *where)
+        vectors.dropped, vectors.known = computed.drop, computed.knows
         return vectors
 
     def _swapped(self, heads: list[DocumentHead]) -> None:
@@ -194,23 +205,6 @@ class Parts:
                 duplicates.fold(event)
 
         return fold
-
-    def _fold_vector(self) -> Callable[[Event], None]:
-        cache, model = self.port("embedding_cache"), self.port("embedder").model
-
-        def fold(event: Event) -> None:
-            if isinstance(event, EmbeddingComputed) and event.model == model:
-                cache.put(event.model, event.text_hash, event.vector)
-
-        return fold
-
-    def _drop_vector(self, key: str) -> None:
-        model, _, text_hash = key.rpartition("|")
-        self.port("embedding_cache").drop(model, text_hash)
-
-    def _knows_vector(self, key: str) -> bool:
-        model, _, text_hash = key.rpartition("|")
-        return self.port("embedding_cache").get(model, text_hash) is not None
 
     def _clock(self) -> SystemClock:
         return SystemClock()
@@ -307,9 +301,7 @@ class Parts:
         return redaction_policy(self.settings.redaction)
 
     def _splitter(self) -> SplitterByType:
-        chunking = self.settings.chunking
-        by_type = {kind: rule.rule() for kind, rule in chunking.by_type.items()}
-        return SplitterByType(chunking.rule(), by_type, self.port("embedder"), TreeSitterSyntax())
+        return splitter_of(self.settings.chunking, self.port("embedder"))
 
     def _signer(self) -> MinHashSigner:
         signer = MinHashSigner()
@@ -327,8 +319,8 @@ class Parts:
         return AdmitLimits(chosen.gateway.max_question_chars, frozenset(chosen.tenants), chosen.retrieve.fields())
 
     def _retrieval(self) -> RetrievalLimits:
-        scope, asked = self.settings.scope.scope(), vectors_of(self.settings)
-        return replace(self.settings.retrieve.limits(), scope=scope, asked=asked)
+        limits, scope, asked = self.settings.retrieve.limits(), self.settings.scope.scope(), vectors_of(self.settings)
+        return replace(limits, scope=scope, asked=asked, recalled=self.settings.memory.recalled)
 
     def _answer_cache(self) -> AnswerCache | None:
         return cache_of(self)
@@ -350,12 +342,14 @@ class Parts:
     def _sessions(self) -> Sessions | None:
         return sessions_of(self)
 
-    def _prompts(self) -> FilePrompts:
-        def count(text: str) -> int:
-            tokens: int = self.port("embedder").count(text)
-            return tokens
+    def _memories(self) -> MemoryView:
+        return MemoryView(self.settings.memory.per_user)
 
-        return FilePrompts(prompts_in(self.settings.generate.prompts), count)
+    def _keeping(self) -> MemoryLimits:
+        return self.settings.memory.limits()
+
+    def _prompts(self) -> FilePrompts:
+        return FilePrompts(prompts_in(self.settings.generate.prompts), self.port("embedder").count)
 
     def _bar(self) -> AnswerBar:
         generate = self.settings.generate

@@ -108,7 +108,8 @@ class Pipeline:
         self.origin = origin
         self.policy = policy
         topics = {topic.name: topic for bound in self.hops for topic in (*bound.hop.reads, *bound.hop.writes)}
-        inner = {topic.name for bound in self.hops for topic in bound.hop.writes}
+        # What a step says on the topic that it reads comes back to it over Kafka, as what others say there does.
+        inner = {topic.name for bound in self.hops for topic in bound.hop.writes if topic not in bound.hop.reads}
         self.topics: dict[str, AnyTopic] = topics
         self.reads = tuple(dict.fromkeys(t for b in self.hops for t in b.hop.reads if t.name not in inner))
 

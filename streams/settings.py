@@ -27,6 +27,7 @@ from processors.ingest.strategies import Rule, Strategy
 from streams.cache_settings import AnswerCaching
 from streams.errors import StreamsError
 from streams.load_settings import LoadSection
+from streams.memory_settings import MemorySection
 from streams.model_settings import Models
 from streams.outlet_settings import OutletSection
 from streams.retrieve_settings import Retrieve
@@ -335,6 +336,7 @@ class Settings(BaseSettings):
     cache: AnswerCaching = AnswerCaching()
     standing: StandingQuestions = StandingQuestions()
     sessions: SessionsSection = SessionsSection()
+    memory: MemorySection = MemorySection()
     gateway: Gateway = Gateway()
     worker: Worker = Worker()
     sources: Sources = Sources()

@@ -25,6 +25,7 @@ from schemas.documents import (
     IndexGeneration,
     RequestAccepted,
 )
+from schemas.memories import MemoryForgotten, MemoryKept
 from topics.topic import Topic
 
 
@@ -61,6 +62,15 @@ def by_row(event: SourceRecord) -> str:
 # The sources' own topics (Debezium's names, JSON values): we read them and create none of them.
 SOURCE_CHANGES: Final = Topic[SourceRecord](r"^cdc\.[^.]+\.[^.]+$", (SourceRecord,), by_row, raw=True)
 
+# Compacted: what users want kept, in their own words, and what is listed of it. A forgotten name stays, so that it does
+# not come back.
+MEMORY_KEPT: Final = Topic[MemoryKept | MemoryForgotten](
+    "rag.memory.kept.v1",
+    (MemoryKept, MemoryForgotten),
+    by_document,
+    cleanup="compact",
+    restricted=True,
+)
 # Compacted: the newest state of every document is what a rebuild starts from.
 DOCUMENT_CHANGED: Final = Topic[DocumentChanged | DocumentDeleted](
     "rag.document.changed.v1", (DocumentChanged, DocumentDeleted), by_document, cleanup="compact", restricted=True
@@ -139,4 +149,5 @@ INGEST_TOPICS: Final = (
     ERASURE_PLANNED,
     REQUEST_ACCEPTED,
     INDEX_GENERATION,
+    MEMORY_KEPT,
 )

@@ -33,6 +33,8 @@ class AskOptions(ToGateway):
     question: Annotated[str, typer.Argument(help="In your own words.")]
     tenant: Tenant
     group: Annotated[list[str] | None, typer.Option(help="A group you are in: group:x. May be given again.")] = None
+    user: Annotated[str, typer.Option(help="Ask as this user.")] = ""
+    memory: Annotated[bool, typer.Option("--memory", help="Look at this user's notes as well.")] = False
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0.1)] = 20.0
     output: OutputOption = "table"
 
@@ -41,7 +43,8 @@ def ask(context: typer.Context, options: AskOptions) -> None:
     """Ask a question; exit 1 where the documents don't answer it, 4 where nobody can be asked."""
     with client_for(context, options) as client:
         groups = tuple(options.group or ())
-        answer = client.ask(options.question, options.tenant, groups=groups, timeout_s=options.timeout)
+        who = {"groups": groups, "user": options.user, "memory": options.memory}
+        answer = client.ask(options.question, options.tenant, timeout_s=options.timeout, **who)
     _print(answer, options.output)
     if not answer.answered:
         raise typer.Exit(FAILED)
@@ -68,4 +71,6 @@ def _cited(citation: Citation) -> str:
     quote = " ".join(citation.quote.split())
     quote = quote if len(quote) <= _QUOTE_CHARS else quote[:_QUOTE_CHARS].rsplit(" ", 1)[0] + " …"
     page = f", page {citation.page}" if citation.page is not None else ""
+    if citation.memory:
+        return f"[{citation.number}] your own note ({citation.memory}) “{quote}”"
     return f"[{citation.number}] {citation.title or citation.document} ({citation.document}{page}) “{quote}”"

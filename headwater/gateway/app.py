@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from adapters.folder_claims import FolderClaims
 from adapters.host import SystemClock, SystemIds
 from adapters.schema_registry import ConfluentSchemaIds
-from headwater.gateway import ask, documents, feedback, health, hooks, standing
+from headwater.gateway import ask, documents, feedback, health, hooks, memories, standing
 from headwater.gateway.changes import KEPT_S, Changes
 from headwater.gateway.door import Door
+from headwater.gateway.notes import Notes
 from headwater.gateway.problems import add_handlers
 from headwater.gateway.repeats import REMEMBERED_S, Repeats
 from headwater.gateway.wrapping import BodyLimit, RequestIds
@@ -27,7 +28,7 @@ from streams.pacing import Pace
 from streams.publishing import Entrance, Publisher
 from streams.settings import Settings
 from topics.answer import ANSWER_CHANGED
-from topics.ingest import REQUEST_ACCEPTED
+from topics.ingest import MEMORY_KEPT, REQUEST_ACCEPTED
 
 __all__ = ["create_app", "open_door", "serve"]
 
@@ -46,7 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
     >>> from streams.settings import load
     >>> sorted(create_app(load()).openapi()["paths"])[2:]
     ['/v1/documents', '/v1/documents/{tenant}/{document}', '/v1/documents/{tenant}/{document}/access', \
-'/v1/feedback', '/v1/hooks/{name}', '/v1/standing/{question_id}', '/v1/standing/{question_id}/changes']
+'/v1/feedback', '/v1/hooks/{name}', '/v1/memories', '/v1/memories/{memory}', '/v1/standing/{question_id}', \
+'/v1/standing/{question_id}/changes']
     """
 
     @asynccontextmanager
@@ -59,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.door = None
 
     app = FastAPI(title="Headwater", version=metadata.version("headwater"), lifespan=opened, redoc_url=None)
-    for part in (ask, documents, feedback, health, hooks, standing):
+    for part in (ask, documents, feedback, health, hooks, memories, standing):
         app.include_router(part.router)
     add_handlers(app)
     # A document of the largest size, in base64 and with its other fields.
@@ -82,6 +84,7 @@ def _following(door: Door) -> Iterator[None]:
         if follower is not None:
             follower.stop()
         door.changes.close()
+        door.notes.close()
         door.pace.close()
 
 
@@ -94,6 +97,8 @@ def open_door(settings: Settings) -> Door:
     repeats.follower = Follower(REQUEST_ACCEPTED, repeats.fold, codec, settings.kafka, clock, REMEMBERED_S)
     changes = Changes()
     changes.follower = Follower(ANSWER_CHANGED, changes.fold, codec, settings.kafka, clock, KEPT_S)
+    notes = Notes(settings.memory.per_user)
+    notes.follower = Follower(MEMORY_KEPT, notes.view.fold, codec, settings.kafka, clock)
     return Door(
         settings=settings,
         exchange=Exchange(settings, codec, entrance),
@@ -103,6 +108,7 @@ def open_door(settings: Settings) -> Door:
         pace=Pace(settings, clock),
         repeats=repeats,
         changes=changes,
+        notes=notes,
     )
 
 

@@ -67,6 +67,7 @@ class Ask(BaseModel):
     groups: tuple[str, ...] = Field((), max_length=200, description="Principals of the asker: group:x, user:y.")
     filters: dict[str, str] = Field(default_factory=dict, description="Metadata that a passage must have.")
     max_passages: int = Field(6, ge=1, le=50, description="Most passages to answer from.")
+    memory: bool = Field(False, description="Look at the user's own notes as well (`/v1/memories`).")
     lane: Literal["interactive", "bulk"] = Field("interactive", description="bulk waits behind interactive.")
     timeout_s: float | None = Field(None, gt=0, le=300, description="How long the answer may take, seconds.")
 
@@ -116,6 +117,9 @@ def _query(body: Ask, door: Door) -> Query:
     if len(body.question) > limit:
         detail = f"wanted at most {limit} characters, got {len(body.question)}; ask in fewer words"
         raise problem(413, "question-too-long", "The question is too long", detail)
+    if body.memory and not body.user.strip():
+        detail = "wanted the user whose notes are meant, got none; say 'user', or ask without 'memory'"
+        raise problem(400, "user-missing", "No user", detail)
     allowed_s = body.timeout_s or door.settings.gateway.deadline_s
     return Query(
         query_id=door.entrance.ids.new(),
@@ -127,6 +131,7 @@ def _query(body: Ask, door: Door) -> Query:
         deadline_at=Micros(door.entrance.clock.now() + int(allowed_s * 1e6)),
         filters=body.filters,
         max_passages=body.max_passages,
+        memory=body.memory,
     )
 
 

@@ -16,6 +16,7 @@ from headwater.gateway.door import Door, TenantHeader, door_of, tenant_of
 from headwater.gateway.problems import problem
 from headwater.gateway.taking import Keyed, take_over
 from processors.answer.fence import not_principals
+from processors.ingest.memories import owner_in, owner_of_all
 from schemas.documents import AccessChanged, DocumentDeleted
 from schemas.envelope import derived_id
 from streams.publishing import Upload, document_changed
@@ -155,4 +156,7 @@ def _name(document: str) -> str:
     if not document.strip() or len(document) > DOCUMENT_CHARS or not document.isprintable():
         detail = f"wanted a printable name of 1 to {DOCUMENT_CHARS} characters, got {document[:80]!r}"
         raise problem(422, "body-invalid", "The document has no usable name", detail)
+    if owner_in(document) or owner_of_all(document):
+        detail = f"{document[:80]!r} is a name of users' notes; keep, list and forget them by /v1/memories"
+        raise problem(422, "body-invalid", "The name is not for documents", detail)
     return document

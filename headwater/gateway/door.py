@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from fastapi import Header, Request
 
 from headwater.gateway.changes import Changes
+from headwater.gateway.notes import Notes
 from headwater.gateway.problems import problem
 from headwater.gateway.repeats import Repeats
 from processors.answer.filters import FilterFields
@@ -40,6 +41,7 @@ class Door:
     pace: Pace
     repeats: Repeats = field(default_factory=Repeats)
     changes: Changes = field(default_factory=Changes)
+    notes: Notes = field(default_factory=Notes)
 
     @cached_property
     def fields(self) -> FilterFields:

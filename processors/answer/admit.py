@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -12,6 +13,8 @@ from processors.answer.expiry import EXPIRED, overdue, withheld
 from processors.answer.filters import NO_FIELDS, FilterFields
 from processors.ports import Clock, Serving
 from schemas.queries import AnswerWithheld, QueryAdmitted, QueryAsked, WithheldReason
+
+NO_USER: Final = "Wanted a user for a question that asks for its memory, got none. Say whose notes are meant."
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ def admit(
     problem = _invalid(query.question, limits)
     if problem:
         yield withheld(asked.tenant, query, "invalid_question", problem)
+        return
+    if query.memory and not query.user:
+        yield withheld(asked.tenant, query, "invalid_question", NO_USER)
         return
     if asked.tenant not in limits.tenants and not _known(asked.tenant, serving):
         reason: WithheldReason = "unknown_tenant"

@@ -10,6 +10,7 @@ from processors.answer.caching import Answers
 from processors.answer.ladder import FEWER, Ladder
 from processors.answer.prompting import ANSWER_PROMPT, Prompts
 from processors.answer.words import words
+from processors.ingest.memories import owner_in
 from processors.ports import Clock, Embedder
 from schemas.queries import AnswerGiven, AnswerWithheld, Passage, PassagesRanked, PromptAssembled, Source
 
@@ -25,7 +26,11 @@ def assemble(
     own, so that a citation names one chunk. Where little time is left, the better half of them is read.
     """
     prompt = prompts.get(ANSWER_PROMPT)
-    chosen = _fitting(_distinct(list(map(_read, ranked.passages))), embedder, prompt.source_tokens)
+    distinct = _distinct(list(map(_read, ranked.passages)))
+    notes = [passage for passage in distinct if owner_in(passage.document)]
+    documents = [passage for passage in distinct if not owner_in(passage.document)]
+    # Notes are few and short: they take no room from what the documents say.
+    chosen = [*_fitting(documents, embedder, prompt.source_tokens), *notes]
     sources, degraded = _numbered(chosen), ranked.degraded
     if not degraded and (known := answers.read_again(ranked.tenant, ranked.query, sources)):
         yield known

@@ -28,7 +28,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from processors.answer.expiry import BUSY, ECHO_CHARS, withheld
-from processors.answer.fence import principals
+from processors.answer.fence import may_read, readers
 from processors.answer.kept import AnswerCache, KeptAnswer, Used
 from processors.answer.ladder import left_s
 from processors.answer.limits import RetrievalLimits
@@ -229,7 +229,7 @@ def proven(
     """
     objects = tuple(used)
     heads = served.heads.get_many(planned.tenant, {one.document for one in objects})
-    if not _stands(objects, heads, principals(planned.query)):
+    if not _stands(objects, heads, readers(planned.tenant, planned.query)):
         return "changed"
     found = found_again(planned, ticket.vectors, served, retrieval)
     if ticket.found != digest_of(by_id(found)):
@@ -242,7 +242,8 @@ def proven(
 def ticket_of(planned: QueryPlanned, generation: str, pipeline: str) -> CacheTicket:
     """The key of an answer: whoever differs in any of it has another. The scope is the same without the question."""
     query = planned.query
-    who = [planned.tenant, sorted(principals(query)), query.max_passages, sorted(query.filters.items())]
+    asker = sorted(readers(planned.tenant, query))
+    who = [planned.tenant, asker, query.max_passages, sorted(query.filters.items())]
     asked = (query.question, query.resolved, *planned.variants)
     what = [planned.kind, *map(same_question, asked), sorted(query.drawn.items())]
     scope = _digest([generation, pipeline, who])
@@ -275,7 +276,7 @@ def _stands(used: Iterable[Used], heads: Mapping[str, DocumentHead], asker: froz
     listed = {
         (head.document, head.version, chunk.object_id)
         for head in heads.values()
-        if not head.gone and not asker.isdisjoint(head.access)
+        if may_read(head, asker)
         for chunk in head.chunks
     }
     return listed.issuperset(used)

@@ -17,6 +17,7 @@ from processors.answer.sentences import Span, locate
 from processors.answer.sessions import session_of
 from processors.answer.standing import renewed
 from processors.answer.writing import TRUNCATED, cited
+from processors.ingest.memories import memory_in
 from processors.ports import Judge
 from schemas.queries import (
     AnswerDrafted,
@@ -196,6 +197,7 @@ def _citation(number: int, passage: Passage, quote: Span) -> Citation:
         start=_placed(passage, quote.start),
         end=_placed(passage, quote.end),
         page=passage.page,
+        memory=memory_in(passage.document),
     )
 
 

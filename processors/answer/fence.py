@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from processors.ingest.memories import READER, owner_in, owner_of, reader_of
 from processors.ports import IndexObject
 from schemas.documents import DocumentHead, Place
 from schemas.queries import Query
 
-__all__ = ["Fence", "not_principals", "principals"]
+__all__ = ["Fence", "may_read", "not_principals", "note_readers", "principals", "readers"]
 
 _PRINCIPAL: Final = re.compile(r"\*|(?:group|user):\S.{0,254}")
 
@@ -31,16 +32,44 @@ def principals(query: Query) -> frozenset[str]:
     ['*', 'group:ops', 'user:ada']
     """
     own = {f"user:{query.user}"} if query.user else set()
-    return frozenset({"*", *query.groups, *own})
+    # Nobody reads notes by saying that he may.
+    groups = {group for group in query.groups if not group.startswith(READER)}
+    return frozenset({"*", *groups, *own})
+
+
+def note_readers(tenant: str, query: Query) -> frozenset[str]:
+    """As whom the asker reads notes: as nobody where the question does not ask for its memory.
+
+    >>> note_readers("acme", Query(query_id="q", question="?", user="ada"))
+    frozenset()
+    """
+    asks = query.memory and query.user
+    return frozenset({reader_of(owner_of(tenant, query.user))}) if asks else frozenset()
+
+
+def readers(tenant: str, query: Query) -> frozenset[str]:
+    """Everyone as whom anything may be read for a question: documents, and the asker's notes where it asks for them."""
+    return principals(query) | note_readers(tenant, query)
+
+
+def may_read(head: DocumentHead, asker: frozenset[str]) -> bool:
+    """Whether a document is there for an asker.
+
+    A note is for its owner alone, whoever its access list admits; and who reads notes reads nothing else as that.
+    """
+    admitted = asker.intersection(head.access)
+    if head.gone or not admitted:
+        return False
+    if owner := owner_in(head.document):
+        return reader_of(owner) in admitted
+    return any(not one.startswith(READER) for one in admitted)
 
 
 class Fence:
     """The heads as they are now and who asks. Use one per search: it decides for all of its candidates."""
 
     def __init__(self, heads: Mapping[str, DocumentHead], asker: frozenset[str]) -> None:
-        self._readable = {
-            document: head for document, head in heads.items() if not head.gone and not asker.isdisjoint(head.access)
-        }
+        self._readable = {document: head for document, head in heads.items() if may_read(head, asker)}
         # Only of heads that list a candidate elsewhere than it says: laying out all would take longer than searching.
         self._laid_out: dict[str, dict[str, int]] = {}
 

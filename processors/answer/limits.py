@@ -25,7 +25,7 @@ class RetrievalLimits:
     `rank_chars_per_ms` is how much text the ranker reads in a millisecond: with the deadline it bounds what it gets.
     `fields` are what a question may be narrowed by; `drawn_margin` is how much better a passage may score that a drawn
     filter hides than the best that it leaves. `scope` says what is not searched for at all, `asked` keeps the
-    vectors of questions.
+    vectors of questions. `recalled` is how many notes of its user a question reads that asks for them.
     """
 
     candidates: int = 30
@@ -41,6 +41,7 @@ class RetrievalLimits:
     drawn_margin: float = 1.5
     scope: Scope = NO_SCOPE
     asked: QuestionVectors = NOT_KEPT
+    recalled: int = 2
 
     @property
     def overfetch(self) -> int:

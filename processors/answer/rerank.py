@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from math import isfinite
+from math import inf, isfinite
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from processors.answer.fusion import z_scores
 from processors.answer.ladder import NO_LADDER, Ladder, left_s
 from processors.answer.limits import RetrievalLimits
 from processors.answer.retrieve import by_id, digest_of
+from processors.ingest.memories import owner_in
 from processors.ingest.passages import passage_text
 from processors.ports import Clock, Ranker
 from schemas.queries import Passage, PassagesFound, PassagesRanked, Query, Usage
@@ -41,8 +42,7 @@ def rerank(
     texts = [passage_text(passage.title, passage.heading_path, passage.text) for passage in readable]
     query, scores = _understood(found.query, texts, ranker)
     seconds = clock.monotonic() - began
-    rest = found.passages[len(scores) :]
-    ranked = [*_mixed(found.passages[: len(scores)], scores, retrieval.rank_weight), *rest][:wanted]
+    ranked = _chosen(found.passages, scores, wanted, retrieval)
     ticket = found.query.ticket
     if ticket is not None and len(scores) == len(found.passages):
         places = {passage.object_id: score for passage, score in zip(found.passages, scores, strict=True)}
@@ -63,8 +63,8 @@ def ranked_again(query: Query, found: Sequence[Passage], scores: Sequence[float]
     Their fused scores are those of now: they move with every other document.
     """
     raw = {passage.object_id: score for passage, score in zip(by_id(found), scores, strict=True)}
-    mixed = _mixed(found, [raw[passage.object_id] for passage in found], retrieval.rank_weight)
-    return digest_of(mixed[: _wanted(query, retrieval)])
+    read = [raw[passage.object_id] for passage in found]
+    return digest_of(_chosen(found, read, _wanted(query, retrieval), retrieval))
 
 
 def _wanted(query: Query, retrieval: RetrievalLimits) -> int:
@@ -109,6 +109,39 @@ def _scored(ranker: Ranker, question: str, texts: Sequence[str]) -> list[float]:
         # Whatever went wrong with it, an order that is nearly as good is at hand, and `degraded` tells.
         return []
     return scores if len(scores) == len(texts) and all(map(isfinite, scores)) else []
+
+
+def _chosen(
+    passages: Sequence[Passage], scores: Sequence[float], wanted: int, retrieval: RetrievalLimits
+) -> list[Passage]:
+    """The documents' best, as they would be without notes, and behind them the notes that fit as well as a candidate.
+
+    `scores` are of the first of the passages; notes stand behind documents, so those unread are the first to go.
+    """
+    count = next((at for at, passage in enumerate(passages) if owner_in(passage.document)), len(passages))
+    documents, read = passages[:count], scores[:count]
+    ranked = [*_mixed(documents[: len(read)], read, retrieval.rank_weight), *documents[len(read) :]][:wanted]
+    return [*ranked, *_fitting_notes(list(zip(passages[count:], scores[count:], strict=False)), read, retrieval)]
+
+
+def _fitting_notes(
+    notes: Sequence[tuple[Passage, float]], read: Sequence[float], retrieval: RetrievalLimits
+) -> list[Passage]:
+    """Notes that the ranker finds as good as any of the documents that it read, by what it makes of these.
+
+    A note is short and a passage long, and more words fit more: measured against the documents chosen, most notes that
+    say it in other words would be left out (docs/adr/0022-long-term-memory.md).
+    """
+    bar = min(read, default=-inf)
+    fitting = sorted((note for note in notes if note[1] >= bar), key=lambda note: -note[1])[: retrieval.recalled]
+    return [
+        replace(
+            passage,
+            score=retrieval.rank_weight * z_scores([*read, score])[-1],
+            scores={**passage.scores, "rank": score},
+        )
+        for passage, score in fitting
+    ]
 
 
 def _mixed(passages: Sequence[Passage], scores: Sequence[float], weight: float) -> list[Passage]:

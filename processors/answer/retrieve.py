@@ -7,6 +7,7 @@
 5. Where too few are left, more are fetched, within bounds.
 6. Filters that were drawn from the question and leave nothing, or nothing that fits it nearly as well as what they
    hide, are dropped, and the search runs without them.
+7. A question that asks for its user's notes is searched for among these as well, in the same way; they stand behind.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from processors.answer.fence import Fence, principals
+from processors.answer.fence import Fence, note_readers, principals
 from processors.answer.fusion import reciprocal_ranks, weighted_scores
 from processors.answer.limits import RetrievalLimits
 from processors.contract import Reject
@@ -37,6 +38,8 @@ __all__ = ["UNFILTERED", "by_id", "digest_of", "found_again", "retrieve"]
 _WIDER: Final = 4
 UNFILTERED: Final = "filters"
 """In `degraded`: the filters drawn from the question left nothing that fits, so it was answered without them."""
+# Of the notes that search thinks best the ranker chooses among so many times what may be read.
+_NOTES_READ: Final = 4
 
 
 def retrieve(
@@ -64,8 +67,7 @@ def retrieve(
         began = clock.monotonic()
         vectors, charged = retrieval.asked.of(planned.tenant, served.embedder, variants, planned.query.query_id)
         usage = _usage(served.embedder, charged, clock.monotonic() - began)
-        search = _Search(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
-        outcome, degraded = _narrowed(search, retrieval)
+        outcome, degraded = _found(planned, tuple(zip(variants, vectors, strict=True)), served, retrieval)
         passages = tuple(outcome.passages)
         ticket = _stamped(planned.query.ticket, served.generation, passages, vectors)
     yield PassagesFound(
@@ -85,7 +87,7 @@ def found_again(
 ) -> list[Passage]:
     """What a search finds now, its variants' vectors given; for whoever kept an answer to it."""
     pairs = zip(planned.variants, (np.frombuffer(vector, "<f4") for vector in vectors), strict=True)
-    return _narrowed(_Search(planned, tuple(pairs), served, retrieval), retrieval)[0].passages
+    return _found(planned, tuple(pairs), served, retrieval)[0].passages
 
 
 def by_id(passages: Sequence[Passage]) -> list[Passage]:
@@ -133,18 +135,18 @@ class _Outcome:
     rounds: int = 0
 
 
+_Variants = tuple[tuple[str, Vectors], ...]
+
+
 @dataclass(frozen=True)
 class _Search:
-    """One question's searches; `run` may be asked again, wider."""
+    """One question's searches as somebody; `run` may be asked again, wider."""
 
     planned: QueryPlanned
-    variants: tuple[tuple[str, Vectors], ...]
+    variants: _Variants
     served: Served
     retrieval: RetrievalLimits
-
-    @property
-    def asker(self) -> frozenset[str]:
-        return principals(self.planned.query)
+    asker: frozenset[str]
 
     def run(self, width: int) -> tuple[list[_Hit], bool]:
         """Candidates, best first, and whether a wider search could find more."""
@@ -169,20 +171,40 @@ class _Search:
         return [_Hit(objects[name], score, words, vectors) for name, score in fused.items()]
 
 
-def _narrowed(search: _Search, retrieval: RetrievalLimits) -> tuple[_Outcome, tuple[str, ...]]:
+def _found(
+    planned: QueryPlanned, variants: _Variants, served: Served, retrieval: RetrievalLimits
+) -> tuple[_Outcome, tuple[str, ...]]:
+    """The documents, behind them what a question that asks for them may read of its user's notes; what was done
+    without."""
+    outcome, degraded = _narrowed(_Search(planned, variants, served, retrieval, principals(planned.query)))
+    notes = note_readers(planned.tenant, planned.query)
+    if notes and retrieval.recalled:
+        few = replaced(retrieval, candidates=retrieval.recalled * _NOTES_READ)
+        recalled = _through_fence(_Search(_undrawn(planned), variants, served, few, notes))
+        outcome.passages += recalled.passages
+        outcome.fenced |= recalled.fenced
+        outcome.rounds += recalled.rounds
+    return outcome, degraded
+
+
+def _narrowed(search: _Search) -> tuple[_Outcome, tuple[str, ...]]:
     """What is found within the filters, and what was done without: a drawn filter may help, and must not hide."""
-    query = search.planned.query
-    outcome = _through_fence(search, retrieval)
-    if outcome.passages or not query.drawn:
+    outcome = _through_fence(search)
+    if outcome.passages or not search.planned.query.drawn:
         return outcome, ()
-    without = replaced(search, planned=replace(search.planned, query=replace(query, drawn={})))
-    wider = _through_fence(without, retrieval)
+    wider = _through_fence(replaced(search, planned=_undrawn(search.planned)))
     wider.rounds += outcome.rounds
     wider.fenced |= outcome.fenced
     return wider, (UNFILTERED,) if wider.passages else ()
 
 
-def _through_fence(search: _Search, retrieval: RetrievalLimits) -> _Outcome:
+def _undrawn(planned: QueryPlanned) -> QueryPlanned:
+    """The plan without the filters that were drawn from the question."""
+    return replace(planned, query=replace(planned.query, drawn={}))
+
+
+def _through_fence(search: _Search) -> _Outcome:
+    retrieval = search.retrieval
     outcome, width, repeated = _Outcome(), retrieval.overfetch, False
     while True:
         hits, more = search.run(width)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 from processors.answer.cues import names
+from processors.ingest.memories import OWNER_DIGITS, owner_of
 from schemas.envelope import Micros, Version
 from schemas.queries import AnswerGiven, AnswerWithheld, Query
 
@@ -92,8 +93,9 @@ class Sessions(Protocol):
 
     `read` is None where nobody can say; a session never heard of has no turns. `record` adds a turn once, however
     often it comes and in whatever order, and is False for one whose time is over; it raises SessionsUnavailableError
-    (adapters/errors.py). `citing` names the turns that quote a document, by the version it was; `forget` empties turns
-    by those names, for good: one that comes again stays empty. Both raise as `record` does.
+    (adapters/errors.py). `citing` names the turns that quote a document, by the version it was, `of` those in all
+    sessions of an owner (`session_of`); `forget` empties turns by those names, for good: one that comes again stays
+    empty. All raise as `record` does.
     """
 
     def read(self, session: str) -> Session | None: ...
@@ -101,6 +103,8 @@ class Sessions(Protocol):
     def record(self, tenant: str, session: str, turn: Turn) -> bool: ...
 
     def citing(self, tenant: str, document: str) -> Mapping[str, Version]: ...
+
+    def of(self, owner: str) -> frozenset[str]: ...
 
     def forget(self, names: Iterable[str]) -> None: ...
 
@@ -118,7 +122,9 @@ def session_of(tenant: str, query: Query) -> str:
         return ""
     who = [query.user] if query.user else sorted(set(query.groups))
     told = json.dumps([tenant, "user" if query.user else "groups", who, query.session])
-    return hashlib.sha256(told.encode()).hexdigest()
+    named = hashlib.sha256(told.encode()).hexdigest()
+    # Its first half is whose session it is: all of a user's are found by it, to be erased together.
+    return owner_of(tenant, query.user, query.groups) + named[OWNER_DIGITS:]
 
 
 def turn_of(answer: AnswerGiven | AnswerWithheld) -> Turn | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from processors.answer.fence import principals
+from processors.answer.fence import may_read, readers
 from processors.answer.standing import LastAnswers, Questions, asked_as, round_of, same_answer
 from processors.contract import Reject
 from processors.ports import Serving
@@ -88,7 +88,7 @@ def _causes(last: StandingAnswer, now: QuestionAnswered, serving: Serving) -> tu
     before, after = _read(last), _read(now.answer)
     with serving.lease(now.tenant) as served:
         heads = served.heads.get_many(now.tenant, before.keys() - after.keys())
-    readable = _readable(heads, principals(now.query))
+    readable = _readable(heads, readers(now.tenant, now.query))
     cited, citing = {one.document for one in last.citations}, {one.document for one in now.answer.citations}
     for old, new in ((cited, citing), (set(before), set(after))):
         causes = [*_fate({d: before[d] for d in sorted(old) if d in before}, {**readable, **after})]
@@ -109,11 +109,7 @@ def _fate(before: Mapping[str, Version], now: Mapping[str, Version]) -> Iterator
 
 
 def _readable(heads: Mapping[str, DocumentHead], asker: frozenset[str]) -> dict[str, Version]:
-    return {
-        document: head.version
-        for document, head in heads.items()
-        if not head.gone and head.chunks and not asker.isdisjoint(head.access)
-    }
+    return {document: head.version for document, head in heads.items() if head.chunks and may_read(head, asker)}
 
 
 def _read(answer: StandingAnswer) -> dict[str, Version]:

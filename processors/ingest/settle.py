@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from processors.contract import Reject
 from processors.ingest.heads import NO_ACCESS_VERSION
+from processors.ingest.memories import owner_in
 from processors.ports import Duplicates, Heads, Index
 from schemas.documents import DocumentHead, DocumentIndexed
 from schemas.envelope import Event
@@ -75,7 +76,8 @@ def _touches_access(head: DocumentHead) -> bool:
 
 def _twin(head: DocumentHead, duplicates: Duplicates | None) -> str:
     """Another document like this one; asked for new content only, since access lists and deletes say nothing."""
-    if duplicates is None:
+    # Whether a note says the same as a document is nobody's business.
+    if duplicates is None or owner_in(head.document):
         return ""
     duplicates.fold(head)
     return duplicates.like(head) if head.outcome == "indexed" and head.words_hash else ""

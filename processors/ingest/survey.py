@@ -38,7 +38,10 @@ def _surveyed(
     standing = erasure_log.standing(tenant, document)
     heads = [head for head in lives.heads(tenant, document) if head is not None]
     newest = max((standing.newest or NO_VERSION, *(head.version for head in heads)))
-    deleted = standing.alive or any(not head.gone for head in heads)
+    # A change that is no head yet, a delete too, is waited for behind a delete of this erasure's own.
+    last_known = min((head.version for head in heads), default=NO_VERSION)
+    on_its_way = standing.newest is not None and standing.newest > last_known
+    deleted = standing.alive or on_its_way or any(not head.gone for head in heads)
     plan = ErasurePlanned(
         tenant=tenant,
         document=document,

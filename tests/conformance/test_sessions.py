@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -20,8 +21,10 @@ from adapters.host import SystemClock
 from adapters.redis_heads import RedisOptions
 from adapters.redis_sessions import RedisSessions
 from adapters.session_memory import MemorySessions
-from processors.answer.sessions import NOTHING_SAID, Cited, SessionLimits, Sessions, Turn
+from processors.answer.sessions import NOTHING_SAID, Cited, SessionLimits, Sessions, Turn, session_of
+from processors.ingest.memories import OWNER_DIGITS, owner_of, root_of
 from schemas.envelope import Micros, Version
+from schemas.queries import Query
 from tests.conformance.test_heads import head
 
 NOW: Final = SystemClock().now()
@@ -238,3 +241,38 @@ def test_when_redis_is_away_then_nobody_can_say_and_what_is_to_be_written_waits(
     fresh = RedisSessions(options, "main", SessionLimits(), SystemClock())
     with pytest.raises(SessionsUnavailableError, match="is the server there"):
         fresh.citing("acme", "a.md")
+
+
+def test_when_a_user_is_to_be_forgotten_then_all_turns_of_their_sessions_are_named_and_stay_away(
+    makes: MakesSessions,
+) -> None:
+    sessions = makes(SessionLimits(turns=2))
+    ada, bob = owner_of("acme", "ada"), owner_of("acme", "bob")
+    mine = [ada + key(name)[OWNER_DIGITS:] for name in ("s", "t")]
+    other = bob + key("s")[OWNER_DIGITS:]
+    for number in range(3):
+        for name in (*mine, other):
+            assert sessions.record("acme", name, turn(number, "a.md"))
+    named = sessions.of(ada)
+    # Two sessions of two turns in full and one that was summarised.
+    assert len(named) == 6 and len(sessions.of(bob)) == 3 and sessions.of(owner_of("acme", "eve")) == frozenset()
+    assert SessionTurns(sessions).held("acme", root_of(ada), None) == named
+    assert SessionTurns(sessions).held("globex", "a.md", None) == frozenset()
+    sessions.forget(named)
+    assert sessions.of(ada) == frozenset() and len(sessions.of(bob)) == 3
+    for name in mine:
+        assert sessions.read(name) == NOTHING_SAID
+        sessions.record("acme", name, turn(1, "a.md"))
+        assert sessions.read(name) == NOTHING_SAID, "a replay does not bring it back"
+
+
+def test_when_sessions_are_named_then_those_of_a_user_begin_alike_and_of_nobody_else() -> None:
+    def named(tenant: str = "acme", session: str = "s", **who: Any) -> str:
+        return session_of(tenant, Query(query_id="q", question="?", session=session, **who))
+
+    ada = owner_of("acme", "ada")
+    assert {named(user="ada")[:OWNER_DIGITS], named(user="ada", session="t")[:OWNER_DIGITS]} == {ada}
+    every = [named(user="ada"), named(user="ada", session="t"), named(user="bob"), named("globex", user="ada")]
+    every += [named(), named(groups=("ada",)), named(session="t")]
+    assert len(set(every)) == len(every) and all(re.fullmatch("[0-9a-f]{64}", one) for one in every)
+    assert not any(one.startswith(ada) for one in every[2:])

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 import headwater
-from headwater import Answer, Change, Client, Delta, Subscription
+from headwater import Answer, Change, Client, ClientError, Delta, MemoryRefusedError, Subscription
 from headwater.client import Citation, Version
+from headwater.kafka_memories import owner_of
 from headwater.kafka_replies import reply_of
 from headwater.values import Cause, answer_of
+from processors.ingest import memories
 from schemas import envelope, queries
 
 
@@ -157,3 +159,21 @@ def test_when_a_stream_tells_of_a_problem_then_it_is_raised(odd: str) -> None:
     Odd.status, Odd.body = 200, stream(("error", {**PROBLEM, "status": 503}))
     with Client(odd, tenant="acme") as client, pytest.raises(headwater.GatewayUnavailableError, match="later"):
         list(client.ask_stream("How?"))
+
+
+@pytest.mark.parametrize(("tenant", "user"), [("acme", "ada"), ("globex", "ada"), ("acme", "Åda / |\"'"), ("a", "")])
+def test_when_notes_go_over_kafka_then_the_client_names_their_owner_as_the_platform_does(
+    tenant: str, user: str
+) -> None:
+    assert not user or owner_of(tenant, user) == memories.owner_of(tenant, user)
+
+
+def test_when_a_note_is_empty_or_nobody_s_then_it_is_not_sent() -> None:
+    with Client("http://127.0.0.1:1", tenant="acme") as client:
+        with pytest.raises(MemoryRefusedError, match="got an empty one"):
+            client.remember(" ", "ada")
+        for call in (lambda: client.remember("A.", ""), lambda: client.memories(" "), lambda: client.forget("m")):
+            with pytest.raises(ClientError, match="wanted the user whose notes are meant"):
+                call()
+        with pytest.raises(ClientError, match="wanted the user whose notes are meant"):
+            client.forget_user("")

@@ -44,7 +44,7 @@ async def client(anyio_backend: str) -> Any:
         yield http
 
 
-ASK, DOCUMENTS, FEEDBACK = "/v1/ask", "/v1/documents", "/v1/feedback"
+ASK, DOCUMENTS, FEEDBACK, NOTES = "/v1/ask", "/v1/documents", "/v1/feedback", "/v1/memories"
 
 REFUSED: list[tuple[str, Any, int, str]] = [
     (ASK, b"{no json", 400, "json-invalid"),
@@ -149,8 +149,9 @@ async def test_when_two_tenants_are_named_then_neither_is_believed(client: httpx
 async def test_when_the_api_is_described_then_every_route_of_the_platform_is_there(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     one, stands = "/v1/documents/{tenant}/{document}", "/v1/standing/{question_id}"
+    notes = {NOTES, f"{NOTES}/{{memory}}"}
     documents = {DOCUMENTS, one, f"{one}/access", "/v1/hooks/{name}"}
-    assert set(paths) == {ASK, f"{ASK}/{{answer_id}}", FEEDBACK, *documents, stands, f"{stands}/changes"}
+    assert set(paths) == {ASK, f"{ASK}/{{answer_id}}", FEEDBACK, *documents, stands, f"{stands}/changes", *notes}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,52 @@ async def test_when_somebody_subscribes_then_only_a_question_that_can_be_asked_g
 ) -> None:
     response = await client.put("/v1/standing/q1", json=body)
     assert (response.status_code, response.json()["type"]) == (status, f"urn:headwater:problem:{kind}")
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "body", "status", "kind"),
+    [
+        ("POST", "", {"text": "A note.", "tenant": "acme"}, 400, "user-missing"),
+        ("POST", "", {"text": "A note.", "tenant": "acme", "user": " "}, 400, "user-missing"),
+        ("POST", "", {"text": " ", "tenant": "acme", "user": "ada"}, 422, "memory-refused"),
+        ("POST", "", {"text": "a\x00b", "tenant": "acme", "user": "ada"}, 422, "memory-refused"),
+        ("POST", "", {"text": "x" * 1_001, "tenant": "acme", "user": "ada"}, 422, "memory-refused"),
+        ("POST", "", {"text": "A.", "tenant": "acme", "user": "ada", "memory": "a/b"}, 422, "memory-refused"),
+        ("POST", "", {"text": "A note.", "tenant": "a|b", "user": "ada"}, 422, "tenant-invalid"),
+        ("POST", "", {"text": "A note.", "tenant": "acme", "user": "ada", "owner": "bob"}, 422, "body-invalid"),
+        ("POST", "", {"text": "A note.", "tenant": "acme", "user": "ada"}, 503, "unavailable"),
+        ("GET", "", None, 400, "user-missing"),
+        ("GET", "?user=ada", None, 503, "unavailable"),
+        ("DELETE", "", None, 400, "user-missing"),
+        ("DELETE", "/m1", None, 400, "user-missing"),
+        ("DELETE", "?user=ada", None, 503, "unavailable"),
+    ],
+)
+async def test_when_somebody_works_on_notes_then_only_what_can_be_done_goes_on(
+    client: httpx.AsyncClient, method: str, place: str, body: Any, status: int, kind: str
+) -> None:
+    headers = {} if body else {"X-Tenant": "acme"}
+    response = await client.request(method, f"{NOTES}{place}", json=body, headers=headers)
+    assert (response.status_code, response.json()["type"]) == (status, f"urn:headwater:problem:{kind}")
+
+
+async def test_when_a_question_asks_for_its_memory_without_a_user_then_that_is_told(client: httpx.AsyncClient) -> None:
+    response = await client.post(ASK, json={"question": "How?", "tenant": "acme", "memory": True})
+    assert (response.status_code, response.json()["type"]) == (400, "urn:headwater:problem:user-missing")
+    assert "say 'user'" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("name", [f"memory/{'0' * 32}/m1", f"memory/{'0' * 32}"])
+async def test_when_a_document_has_the_name_of_a_note_then_the_doors_of_documents_refuse_it(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    body = {"document": name, "tenant": "acme", "text": "Mine now."}
+    answers = [
+        await client.post(DOCUMENTS, json=body),
+        await client.put(f"{DOCUMENTS}/acme/{name}/access", json={"access": ["*"]}),
+        await client.delete(f"{DOCUMENTS}/acme/{name}"),
+    ]
+    assert [(one.status_code, one.json()["title"]) for one in answers] == [(422, "The name is not for documents")] * 3
 
 
 def test_when_changes_are_kept_then_each_listener_hears_what_came_since_it_listened() -> None:

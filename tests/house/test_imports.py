@@ -19,6 +19,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "headwater.kafka_transport",
         "headwater.kafka_replies",
         "headwater.kafka_changes",
+        "headwater.kafka_memories",
     ),
     "confluent_kafka.schema_registry": ("adapters.schema_registry",),
     # The client reads and writes Avro without the rooms.

@@ -50,7 +50,7 @@ def test_when_an_event_has_no_topic_then_the_error_names_step_and_topics() -> No
 
 
 def test_when_a_step_is_unknown_then_the_error_lists_those_there_are() -> None:
-    with pytest.raises(JourneyError, match="it has: capture, parse"):
+    with pytest.raises(JourneyError, match="it has: capture, keep, parse"):
         INGEST.hop("parze")
 
 

@@ -207,3 +207,11 @@ def test_when_a_hop_works_on_several_at_once_then_order_and_dead_letters_are_as_
 def test_when_order_matters_to_retries_then_a_hop_takes_one_at_a_time() -> None:
     with pytest.raises(JourneyError, match="at_once must be 1"):
         Hop((SOURCE,), copy, (MIDDLE,), retries=RetryLater((1.0,)), at_once=2)
+
+
+def test_when_a_step_writes_to_the_topic_that_it_reads_then_it_reads_that_topic_all_the_same(codec: Codec) -> None:
+    again = Hop((SOURCE,), copy, (SOURCE,))
+    line = pipeline(codec, again)
+    assert line.reads == (SOURCE,)
+    (out,) = line.process([record(codec, "good")]).outgoing
+    assert [one.topic for one in out] == [SOURCE.name], "what it said is read again over Kafka, not handled at once"

@@ -66,7 +66,7 @@ def test_when_content_or_access_is_older_then_a_document_is_behind(
 @pytest.mark.parametrize(
     ("words", "left"),
     [
-        (("ingest",), [f"headwater.ingest.{step}.v1" for step in ("parse", "survey", "erase")]),
+        (("ingest",), [f"headwater.ingest.{step}.v1" for step in ("keep", "parse", "survey", "erase")]),
         (("ingest.chunk", "ingest.index", "ingest.settle"), []),
         (("answer", "measure"), [one.group for one in select(("answer", "measure"))]),
     ],

@@ -12,7 +12,7 @@ from streams.selection import select
     ("words", "groups"),
     [
         (("measure",), ["headwater.measure.evaluate.v1", "headwater.measure.cost.v1"]),
-        (("ingest",), [f"headwater.ingest.{step}.v1" for step in ("parse", "settle", "survey", "erase")]),
+        (("ingest",), [f"headwater.ingest.{step}.v1" for step in ("keep", "parse", "settle", "survey", "erase")]),
         (("ingest.chunk",), ["headwater.ingest.chunk.v1"]),
         (("ingest.parse+redact", "ingest.chunk"), ["headwater.ingest.parse.v1", "headwater.ingest.chunk.v1"]),
         (("answer", "answer"), [f"headwater.answer.{step}.v1" for step in ("admit", "tell", "remember")]),

@@ -8,16 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import topics.answer
 import topics.ingest
 import topics.measure
+from processors.ingest.keep import keep
+from processors.ingest.memories import MemoryLimits
+from schemas.documents import DocumentChanged
+from streams.memory_view import MemoryView
 from tests.schemas.builders import TOPICS, sample
-from topics.ingest import CHUNK_CREATED, DOCUMENT_CHANGED, DOCUMENT_HEAD, INGEST_TOPICS
+from topics.ingest import CHUNK_CREATED, DOCUMENT_CHANGED, DOCUMENT_HEAD, INGEST_TOPICS, MEMORY_KEPT
 from topics.topic import Topic
 
 ROOMS = (topics.ingest, topics.answer, topics.measure)
-INGEST_CHAIN = [topic for topic in INGEST_TOPICS if topics.ingest.by_document in (topic.route, topic.key)]
+# A note names its document by its owner and its own name.
+INGEST_CHAIN = [
+    topic
+    for topic in INGEST_TOPICS
+    if topics.ingest.by_document in (topic.route, topic.key) and topic is not MEMORY_KEPT
+]
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
@@ -64,6 +74,13 @@ def test_when_a_topic_is_compacted_then_time_does_not_take_its_records(topic: To
 def test_when_a_document_goes_its_way_then_it_stays_in_one_partition(topic: Topic[Any]) -> None:
     first = DOCUMENT_CHANGED.routed(sample(DOCUMENT_CHANGED.events[0]))
     assert {topic.routed(sample(event)) for event in topic.events} == {first}
+
+
+def test_when_a_note_becomes_a_document_then_both_have_one_key() -> None:
+    note = sample(MEMORY_KEPT.events[0])
+    (document,) = keep(replace(note, owner="0" * 32), MemoryView(1), MemoryLimits())
+    assert isinstance(document, DocumentChanged)
+    assert DOCUMENT_CHANGED.routed(document) == MEMORY_KEPT.routed(replace(note, owner="0" * 32))
 
 
 def test_when_a_head_is_keyed_then_generations_do_not_share_a_key() -> None:

@@ -28,6 +28,7 @@ from processors.answer.verifying import Unverified
 from processors.answer.writing import ExtractiveWriter
 from processors.ingest.boundaries import StructureSplitter
 from processors.ingest.erasing import LogForgets, Standing
+from processors.ingest.memories import MemoryLimits
 from processors.ingest.policies import RedactionPolicy
 from processors.measure.prices import Prices
 from processors.ports import Vectors
@@ -38,6 +39,7 @@ from streams.cancellations import Cancelled
 from streams.driver import Driver
 from streams.ingest import INGEST
 from streams.measure import MEASURE
+from streams.memory_view import MemoryView
 from streams.pipeline import Origin
 from streams.standing_views import AnsweredView, StandingView
 
@@ -97,6 +99,8 @@ def memory_ports(**chosen: Any) -> dict[str, Any]:
         "erasables": (),
         "erasure_log": UnaskedErasureLog(),
         "embedding_cache": DictEmbeddingCache(),
+        "keeping": MemoryLimits(),
+        "memories": MemoryView(per_user=200),
         "parser": InProcessParser(),
         "generation": "g1",
         "heads": heads,

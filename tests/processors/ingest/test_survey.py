@@ -65,3 +65,20 @@ def test_when_there_is_no_document_then_nothing_is_deleted_and_the_plan_says_so(
     assert isinstance(plan, ErasurePlanned)
     assert not plan.deleted
     assert plan.after in (NO_VERSION, at(5))
+
+
+@pytest.mark.parametrize(
+    ("standing", "heads"),
+    [
+        (Standing(at(5), False, at(5)), view(head(at(4), gone=True))),
+        (Standing(at(5), False, at(5)), view()),
+        (Standing(at(5), False, at(5)), Lived((view(head(at(5), gone=True)), view(head(at(4), gone=True))))),
+    ],
+    ids=["behind", "no head yet", "another generation is behind"],
+)
+def test_when_a_delete_is_in_the_log_and_no_head_yet_then_the_erasure_waits_behind_its_own(
+    standing: Standing, heads: object
+) -> None:
+    delete, plan = surveyed(Log(standing), heads=heads)
+    assert isinstance(delete, DocumentDeleted) and isinstance(plan, ErasurePlanned)
+    assert (plan.deleted, plan.after) == (True, at(5))
