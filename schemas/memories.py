@@ -13,7 +13,7 @@ NAMESPACE: Final = "memory/"
 class MemoryKept(Event, frozen=True, kw_only=True):
     """A user wants something kept beyond a session, or says it anew under the same name.
 
-    `owner` is the digest of tenant and user (docs/adr/0022-long-term-memory.md), `memory` the note's name among those
+    `owner` is the digest of tenant and user (docs/adr/0023-long-term-memory.md), `memory` the note's name among those
     of its owner. `version` is filled in: where the record stands.
     """
 

@@ -11,7 +11,7 @@ __all__ = ["MemorySection"]
 
 
 class MemorySection(Section):
-    """Notes of users, each its owner's alone (`docs/adr/0022-long-term-memory.md`)."""
+    """Notes of users, each its owner's alone (`docs/adr/0023-long-term-memory.md`)."""
 
     chars: int = Field(1_000, ge=1, le=8_000, description="Most characters of a note.")
     per_user: int = Field(200, ge=1, le=10_000, description="Most notes of a user; a further one is refused.")

@@ -89,12 +89,14 @@ def _chunking(settings: Settings) -> Section:
 
 def _answering(settings: Settings) -> Iterable[tuple[str, Value]]:
     for name, value in settings.retrieve.model_dump(mode="json").items():
-        yield f"retrieve.{name}", value
+        yield f"retrieve.{name}", _plain(value)
+    yield "scope", _plain(settings.scope.model_dump(mode="json"))
+    yield "memory.recalled", settings.memory.recalled
     yield "generate.writer", "model" if settings.generate.url else "quotes"
     for name, value in settings.generate.model_dump(mode="json", exclude=set(_NOT_ANSWERING)).items():
-        yield f"generate.{name}", value
+        yield f"generate.{name}", _plain(value)
     for name, value in settings.verify.model_dump(mode="json", exclude={"timeout_s", "reserve_ms"}).items():
-        yield f"verify.{name}", value
+        yield f"verify.{name}", _plain(value)
     yield "models.small", bool(settings.models.small_url)
     for name in _OF_MODELS:
         yield f"models.{name}", getattr(settings.models, name)
@@ -120,6 +122,13 @@ def _outlet(settings: Settings) -> Section:
         # What must not be said does not stand in a file for everybody.
         told[f"{whose}.phrases"] = f"{len(phrases)}, {_digest(json.dumps(sorted(phrases)))}" if phrases else "none"
     return told
+
+
+def _plain(value: Any) -> Value:
+    """A value as it is, or how many parts it has and a digest of them."""
+    if isinstance(value, Value):
+        return value
+    return f"{len(value)}, {_digest(json.dumps(value, sort_keys=True))}" if value else "none"
 
 
 def _digest(text: str) -> str:

@@ -130,7 +130,7 @@ def _fitting_notes(
     """Notes that the ranker finds as good as any of the documents that it read, by what it makes of these.
 
     A note is short and a passage long, and more words fit more: measured against the documents chosen, most notes that
-    say it in other words would be left out (docs/adr/0022-long-term-memory.md).
+    say it in other words would be left out (docs/adr/0023-long-term-memory.md).
     """
     bar = min(read, default=-inf)
     fitting = sorted((note for note in notes if note[1] >= bar), key=lambda note: -note[1])[: retrieval.recalled]
