@@ -37,6 +37,9 @@ def differing(pinned: Pins, now: Pins) -> dict[str, set[str]]:
         ({"chunking": {"max_tokens": 150}}, CUT),
         ({"chunking": {"by_type": {"text/html": {"strategy": "sentence"}}}}, CUT),
         ({"retrieve": {"passages": 4}}, {"answering": {"retrieve.passages"}}),
+        ({"retrieve": {"filters": {"year": {"kind": "number"}}}}, {"answering": {"retrieve.filters"}}),
+        ({"retrieve": {"tenant_filters": {"acme": {"x": {}}}}}, {"answering": {"retrieve.tenant_filters"}}),
+        ({"scope": {"topics": {"sums": ["What is 1?"]}}}, {"answering": {"scope"}}),
         ({"generate": {"support_bar": 0.7}}, {"answering": {"generate.support_bar"}}),
         ({"generate": {"url": "http://m/v1", "model": "m"}}, {"answering": {"generate.writer", "generate.model"}}),
         ({"models": {"small_url": "http://s"}}, {"answering": {"models.small"}}),
@@ -147,3 +150,15 @@ def test_when_anything_that_makes_answers_differs_then_the_pipeline_has_another_
 def test_when_a_section_is_pinned_then_it_has_a_meaning() -> None:
     assert here().sections.keys() == MEANINGS.keys()
     assert yaml.safe_load(yaml.safe_dump({name: dict(one) for name, one in here().sections.items()}))
+
+
+def test_when_fields_and_topics_are_declared_then_pins_can_be_written_and_do_not_say_their_words(
+    tmp_path: Path,
+) -> None:
+    values = {"Falcon": ["bird"]}
+    declared = {"filters": {"edition": {"kind": "choice", "values": values, "phrases": ["in {value}"]}}}
+    pins = here(retrieve=declared, scope={"tenant_topics": {"acme": {"takeovers": ["Who buys Falcon?"]}}})
+    write(tmp_path / "pins.yaml", pins)
+    assert not compared(read(tmp_path / "pins.yaml"), pins).differences
+    told = (tmp_path / "pins.yaml").read_text()
+    assert not any(word in told for word in ("Falcon", "bird", "takeovers", "acme"))
