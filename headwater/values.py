@@ -94,6 +94,7 @@ class Answer:
     withheld_kinds: tuple[str, ...] = ()
     pipeline: str = ""
     embedding: str = ""
+    drawn: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def answered(self) -> bool:

@@ -266,6 +266,7 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     that it belongs to, `degraded` names what was done without. `withheld_kinds` are the kinds of data that the text or
     a quote does not show, `phrase` among them where a sentence was left out for what it says. `pipeline` names all that
     made it beside the documents (`headwater compat` says what that is), `embedding` the model of its generation.
+    `drawn` are the filters that the question states in its words; `degraded` says `filters` where they were dropped.
     """
 
     answer_id: str
@@ -284,6 +285,7 @@ class AnswerGiven(Event, frozen=True, kw_only=True):
     withheld_kinds: tuple[str, ...] = ()
     pipeline: str = ""
     embedding: str = ""
+    drawn: dict[str, str] = {}
 
 
 class AnswerWithheld(Event, frozen=True, kw_only=True):
@@ -297,6 +299,7 @@ class AnswerWithheld(Event, frozen=True, kw_only=True):
     session: str = ""
     degraded: tuple[str, ...] = ()
     withheld_kinds: tuple[str, ...] = ()
+    drawn: dict[str, str] = {}
 
 
 class TurnRemembered(Event, frozen=True, kw_only=True):

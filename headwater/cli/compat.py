@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from headwater.cli.exits import FAILED, say
+from headwater.cli.exits import GATE, say
 from headwater.cli.local import settings_of
 from headwater.cli.options import add
 from headwater.cli.output import Output, OutputOption, emit, table
@@ -44,7 +44,7 @@ class CompatOptions:
 def compat(context: typer.Context, options: CompatOptions) -> None:
     """Compare what answers are made with here (prompts, models, chunking, settings, schemas) with what was pinned.
 
-    For CI: exit 0 where nothing differs, 1 where something does, 2 where there are no pins. Says of each difference
+    For CI: exit 0 where nothing differs, 3 where something does, 2 where there are no pins. Says of each difference
     what it means and what to do. Nothing is loaded and no server is asked.
     """
     from streams.compat import compared, read, write
@@ -58,7 +58,7 @@ def compat(context: typer.Context, options: CompatOptions) -> None:
     found = compared(read(options.file), here)
     _print(found, here.pipeline, options.file, "json" if options.as_json else options.output)
     if found.differences:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(GATE)
 
 
 def _print(found: Comparison, pipeline: str, file: Path, output: Output) -> None:

@@ -128,6 +128,7 @@ def _final(draft: AnswerDrafted, bench: _Bench, edition: Edition) -> Iterator[An
         withheld_kinds=tuple(sorted({*draft.withheld_kinds, *(kind for each in standing for kind in each.hidden)})),
         pipeline=edition.pipeline,
         embedding=edition.embedding(generation),
+        drawn=draft.query.drawn,
     )
 
 
@@ -137,7 +138,7 @@ def _no_answer(draft: AnswerDrafted) -> AnswerWithheld:
         no = withheld(draft.tenant, draft.query, "refused", NOT_SAID)
     else:
         no = withheld(draft.tenant, draft.query, "not_in_documents", NOT_IN_DOCUMENTS)
-    return replace(no, degraded=draft.degraded, withheld_kinds=draft.withheld_kinds)
+    return replace(no, degraded=draft.degraded, withheld_kinds=draft.withheld_kinds, drawn=draft.query.drawn)
 
 
 def _checked(sentence: Sentence, screened: Mapping[int, Screened], bench: _Bench) -> _Checked | None:

@@ -109,7 +109,7 @@ class ModelWriter:
         if OVERLOADED in last.degraded:
             yield Draft((), 0.0, last.degraded, refused="overloaded")
             return
-        found = tuple(cited_sentences(text if last.finished else whole_part(text)))
+        found = tuple(cited_sentences(text) if last.finished else finished_sentences(text))
         degraded = last.degraded if last.finished else (*last.degraded, TRUNCATED)
         yield Draft(found, 1.0 if found else 0.0, degraded, self._usage(last), last.model)
 
@@ -196,13 +196,15 @@ def _item_begun(span: Span, text: str) -> bool:
     return bool(_NUMBER.fullmatch(span.text)) and text[: span.start].rstrip(" \t").endswith("\n")
 
 
-def whole_part(text: str) -> str:
-    """A text that was cut off, without the sentence it was cut in.
+def finished_sentences(text: str) -> Iterator[Sentence]:
+    """The sentences of a model's answer that was cut off, without the one it was cut in.
 
-    >>> whole_part("It is so [1]. But the")
-    'It is so [1].'
+    >>> [one.text for one in finished_sentences("It is so [1]. But the")]
+    ['It is so.']
     """
     spans, joined = marked_spans(text)
     if spans and (_item_begun(spans[-1], joined) or not _WHOLE.search(spans[-1].text)):
         spans = spans[:-1]
-    return joined[: spans[-1].end] if spans else ""
+    if len(spans) == 1 and says_no_answer(spans[0].text):
+        return
+    yield from cited_in(spans)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def differing(pinned: Pins, now: Pins) -> dict[str, set[str]]:
         ({"retrieve": {"passages": 4}}, {"answering": {"retrieve.passages"}}),
         ({"retrieve": {"filters": {"year": {"kind": "number"}}}}, {"answering": {"retrieve.filters"}}),
         ({"retrieve": {"tenant_filters": {"acme": {"x": {}}}}}, {"answering": {"retrieve.tenant_filters"}}),
-        ({"scope": {"topics": {"sums": ["What is 1?"]}}}, {"answering": {"scope"}}),
+        ({"scope": {"topics": {"weather": ["Will it rain?"]}}}, {"answering": {"scope"}}),
+        ({"memory": {"recalled": 1}}, {"answering": {"memory.recalled"}}),
         ({"generate": {"support_bar": 0.7}}, {"answering": {"generate.support_bar"}}),
         ({"generate": {"url": "http://m/v1", "model": "m"}}, {"answering": {"generate.writer", "generate.model"}}),
         ({"models": {"small_url": "http://s"}}, {"answering": {"models.small"}}),
@@ -99,10 +101,13 @@ def test_when_a_truth_becomes_a_number_then_it_differs() -> None:
 
 
 def test_when_pins_are_written_and_read_then_nothing_differs(tmp_path: Path) -> None:
-    pins = here(outlet={"phrases": ["Projekt Fälkchen"]}, generate={"model": "yes"}, tenants=["a"])
+    narrowed = {"filters": {"year": {"kind": "number"}}}
+    scope = {"topics": {"weather": ["Will it rain?"]}}
+    pins = here(retrieve=narrowed, scope=scope, outlet={"phrases": ["Projekt Fälkchen"]}, generate={"model": "yes"})
     write(tmp_path / "pins.yaml", pins)
     text = (tmp_path / "pins.yaml").read_text(encoding="utf-8")
     assert compared(read(tmp_path / "pins.yaml"), pins).differences == ()
+    assert json.loads(json.dumps(dict(pins.sections), allow_nan=False))
     assert f"pipeline: {pins.pipeline}" in text and "Fälkchen" not in text
     assert all(len(line) < 200 for line in text.splitlines())
 

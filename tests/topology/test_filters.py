@@ -47,6 +47,7 @@ def test_when_a_question_names_the_edition_then_it_is_answered_from_that_one(
     assert {passage.document for passage in found.passages} == {f"{edition}.md"}
     (planned,) = line.events(QUERY_PLANNED)
     assert isinstance(planned, QueryPlanned) and planned.query.drawn == {"edition": edition} == found.query.drawn
+    assert answer.drawn == {"edition": edition}
 
 
 def test_when_there_is_no_such_edition_then_all_are_read_and_the_answer_says_so(line: Driver) -> None:

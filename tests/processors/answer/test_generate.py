@@ -24,7 +24,7 @@ from processors.answer.writing import (
     Written,
     cited,
     cited_sentences,
-    whole_part,
+    finished_sentences,
 )
 from processors.contract import Reject
 from schemas.queries import AnswerDelta, AnswerDrafted, AnswerWithheld, PromptAssembled, Usage
@@ -212,15 +212,17 @@ def test_when_a_models_text_is_read_then_sentences_and_numbers_come_apart(
 
 
 @pytest.mark.parametrize(
-    ("text", "whole"),
+    ("text", "left"),
     [
-        ("", ""),
-        ("One", ""),
-        ("One.", "One."),
-        ("- One.\n- Two.\n- Th", "- One.\n- Two."),
-        ("One [1]. Two", "One [1]."),
-        ("One. [1] Two", "One [1]."),
+        ("", []),
+        ("One", []),
+        ("One.", ["One."]),
+        ("One [1]. Two", ["One. [1]"]),
+        ("One. [1] Two", ["One. [1]"]),
+        ("- One. [1]\n- Two. [2]\n- Th", ["- One. [1]", "- Two. [2]"]),
+        ("One. [1]\n2. ", ["One. [1]"]),
+        (f"{NO_ANSWER}. Bu", []),
     ],
 )
-def test_when_a_text_was_cut_off_then_the_sentence_it_was_cut_in_goes(text: str, whole: str) -> None:
-    assert whole_part(text) == whole
+def test_when_a_text_was_cut_off_then_the_sentence_it_was_cut_in_goes(text: str, left: list[str]) -> None:
+    assert [cited(sentence) for sentence in finished_sentences(text)] == left
