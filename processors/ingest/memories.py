@@ -1,4 +1,4 @@
-"""Notes of users as documents: whose a document is, by its name alone, and what may be kept (docs/adr/0022).
+"""Notes of users as documents: whose a document is, by its name alone, and what may be kept (docs/adr/0023).
 
 A note is the document `memory/<owner>/<note>`, and `memory:<owner>` its only reader. No application may ask as that
 reader; `retrieve` does where a question of that user asks for its memory.

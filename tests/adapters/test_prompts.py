@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from jinja2 import TemplateError
+from msgspec.structs import replace
 
 from adapters.prompts import (
     FilePrompts,
@@ -204,3 +205,12 @@ def test_when_a_folder_has_none_or_an_unknown_one_then_the_error_says_what_there
     (tmp_path / "anwser.md").write_text(TAUGHT, encoding="utf-8")
     with pytest.raises(PromptInvalidError, match=r"nothing asks for the prompt 'anwser' in .*; there may be: answer"):
         prompts_in(tmp_path)
+
+
+def test_when_a_source_is_a_note_of_the_asker_s_own_then_the_prompt_says_so_and_of_a_document_it_does_not() -> None:
+    lease, said = sources("A lease.", "I work in Berlin.")
+    own = replace(said.passage, document=f"memory/{'0' * 32}/m1", title="I work in Berlin.")
+    rendered = FilePrompts().get("answer").render("Where?", [lease, replace(said, passage=own)]).prompt
+    assert rendered.count("source 2: a note of the asker's own, not a document]") == 1
+    assert rendered.count("I work in Berlin.") == 1, "its title repeats what it says"
+    assert "note" not in FilePrompts().get("answer").render("Where?", [lease, said]).prompt
