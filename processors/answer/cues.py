@@ -35,6 +35,9 @@ _ASKS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ),
     ("reason", re.compile(r" why | (?:what|which) (?:caused|causes|cause|reason|reasons) | reason (?:for|why) ")),
 )
+_DENIES: Final = re.compile(
+    r"\b(?:not|never|no|none|nor|neither|nobody|nothing|without|cannot|non)\b|n['’]t\b", re.IGNORECASE
+)
 _COUNTED: Final = re.compile(r" how (?:many|much) (?:more |of the |of )?(\w+)")
 _TIME: Final = re.compile(
     r"\d|\b(?:january|february|march|april|may|june|july|august|september|october|november|december|centur(?:y|ies)"
@@ -59,12 +62,17 @@ _OPENS_SENTENCE: Final = re.compile(r"(?:^|\w{3}[.!?]|[:;\"“])\s*$")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a question asks for: its kind, its own stems, its names and numbers, and what is to be counted."""
+    """What a question asks for, its own stems, its names and numbers, what is to be counted.
+
+    `denies` where it asks by a denial; `length` in words.
+    """
 
     kind: Kind
     stems: frozenset[str]
     particulars: frozenset[str]
     counted: str = ""
+    denies: bool = False
+    length: int = 0
 
 
 def asked(question: str) -> Asked:
@@ -84,6 +92,8 @@ def asked(question: str) -> Asked:
         stems=frozenset(stems(question)),
         particulars=names(question) | numbers,
         counted=stem(counted.group(1)) if counted and counted.group(1) not in STOP_WORDS else "",
+        denies=bool(_DENIES.search(question)),
+        length=len(words(question)),
     )
 
 

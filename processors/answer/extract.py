@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import exp
+from math import exp, log
 from typing import Final
 
 from processors.answer.cues import Asked, asked, fits
@@ -41,11 +41,21 @@ COVERED_AROUND: Final = 3.8
 SURE_BY_RELEVANCE: Final = 9.3
 SURE_BY_PARTICULARS: Final = 1.1
 UNSURE: Final = 7.2
-# The same where the reader can say how likely its words are (bench/reader).
-READ_BY_RELEVANCE: Final = 6.1
-READ_BY_PARTICULARS: Final = 1.6
-READ_BY_MARGIN: Final = 0.16
-UNREAD: Final = 5.0
+# The same where the reader can say how likely its words are (docs/adr/0021). Of two questions as near to a
+# passage, the one that repeats more of its words is answered less often: those words made it near, and another is
+# not met. What a question denies, neither ranker nor reader sees well. A long question is as near with less relevance.
+READ_BY_RELEVANCE: Final = 8.3
+READ_BY_PARTICULARS: Final = 1.3
+READ_BY_MARGIN: Final = 0.11
+READ_BY_REPEATED: Final = -3.6
+READ_BY_DENIAL: Final = -1.9
+READ_BY_LENGTH: Final = 0.8
+UNREAD: Final = 7.2
+# Only the share beyond this counts as repeated: below it, a question is about something else.
+REPEATED: Final = 0.5
+# Of how many words a question is short or long; beyond these, the logarithm of its length says nothing more.
+SHORT: Final = 4
+LONG: Final = 16
 # Below this the writer says nothing at all: no bar of any deployment should let it pass.
 LEAST_CONFIDENCE: Final = 0.05
 # Odds beyond this are as good as none, and too large for a float.
@@ -225,7 +235,13 @@ def _confidence(wanted: Asked, best: Sequence[_Candidate]) -> float:
     if not margins:
         return _logistic(SURE_BY_RELEVANCE * relevance + SURE_BY_PARTICULARS * share - UNSURE)
     return _logistic(
-        READ_BY_RELEVANCE * relevance + READ_BY_PARTICULARS * share + READ_BY_MARGIN * max(margins) - UNREAD
+        READ_BY_RELEVANCE * relevance
+        + READ_BY_PARTICULARS * share
+        + READ_BY_MARGIN * max(margins)
+        + READ_BY_REPEATED * max(0.0, coverage(wanted.stems, held) - REPEATED)
+        + READ_BY_DENIAL * wanted.denies
+        + READ_BY_LENGTH * log(max(SHORT, min(LONG, wanted.length)))
+        - UNREAD
     )
 
 

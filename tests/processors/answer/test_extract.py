@@ -227,6 +227,36 @@ def test_when_a_reader_is_as_sure_as_can_be_then_confidence_follows_it(margin: f
     assert (evidence.confidence > 0.99) is answers
 
 
+def test_when_a_question_denies_then_a_reading_is_trusted_less_than_without() -> None:
+    said, denied = (
+        extract(question, sources(GATES, TREATY, DAM), OverlapRanker(), _Certain(2.0)).confidence
+        for question in ("When was the treaty signed?", "When wasn't the treaty signed?")
+    )
+    assert denied < said - 0.1
+
+
+class _Alike:
+    """Finds every text equally near."""
+
+    model = "alike"
+
+    def score(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [1.0 if text == question else 0.7 for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ("When was the treaty signed?", "When was the accord agreed?"),
+        ("When was the accord agreed?", "In which year of that time was the accord agreed?"),
+    ],
+    ids=["of its own words", "short"],
+)
+def test_when_relevance_is_the_same_then_one_question_is_trusted_less(less: str, more: str) -> None:
+    low, high = (extract(question, sources(TREATY), _Alike(), _Certain(0.0)).confidence for question in (less, more))
+    assert low < high - 0.05
+
+
 def test_when_the_reader_finds_the_words_elsewhere_then_that_sentence_is_quoted_first_with_them() -> None:
     class Elsewhere(_Certain):
         def read(self, question: str, windows: Sequence[Window]) -> list[Reading]:
