@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -39,6 +40,10 @@ _LOG = structlog.get_logger(__name__)
 
 GARBAGE: Final = (50_000, 20, 100)
 """New objects before the youngest, and rounds before the older generations, are looked through for cycles."""
+
+SWITCH_S: Final = 0.001
+"""How long a thread may keep the interpreter while another waits: the default of 5 ms is as long as a question takes, and
+with documents coming in the slowest hundredth of them took a third longer (49 against 36 ms); 0.3 ms slowed all down."""
 
 # They belong to one generation, and which there are is not known before the log was asked.
 _AFTER_THE_LOG: Final = frozenset({"store", "heads", "serving", "erasables", "lives"})
@@ -94,6 +99,7 @@ class Worker:
         # A batch makes tens of thousands of small objects and no cycles: looking for some after every 700 took 3 to 9 %
         # of the processor.
         gc.set_threshold(*GARBAGE)
+        sys.setswitchinterval(SWITCH_S)
         if not self.settings.worker.ops_port:
             return self.run()
         with OpsServer(self.settings.worker.ops_host, self.settings.worker.ops_port, self._alive, self._is_ready):
