@@ -42,8 +42,8 @@ GARBAGE: Final = (50_000, 20, 100)
 """New objects before the youngest, and rounds before the older generations, are looked through for cycles."""
 
 SWITCH_S: Final = 0.001
-"""How long a thread may keep the interpreter while another waits: the default of 5 ms is as long as a question takes, and
-with documents coming in the slowest hundredth of them took a third longer (49 against 36 ms); 0.3 ms slowed all down."""
+"""How long a thread may keep the interpreter while another waits: the default, 5 ms, is as long as a question takes, and
+beside incoming documents the slowest hundredth took a third longer (49 against 36 ms); 0.3 ms slowed all down."""
 
 # They belong to one generation, and which there are is not known before the log was asked.
 _AFTER_THE_LOG: Final = frozenset({"store", "heads", "serving", "erasables", "lives"})
