@@ -42,7 +42,7 @@ GARBAGE: Final = (50_000, 20, 100)
 """New objects before the youngest, and rounds before the older generations, are looked through for cycles."""
 
 SWITCH_S: Final = 0.001
-"""How long a thread may keep the interpreter while another waits: the default, 5 ms, is as long as a question takes, and
+"""How long a thread may keep the interpreter while another waits: the default, 5 ms, is as long as a question takes;
 beside incoming documents the slowest hundredth took a third longer (49 against 36 ms); 0.3 ms slowed all down."""
 
 # They belong to one generation, and which there are is not known before the log was asked.
