@@ -13,7 +13,6 @@ from adapters.question_vectors import KeptVectors
 from processors.answer.asked import NOT_KEPT, QuestionVectors
 from processors.answer.caching import Answers, CacheLimits, Result
 from processors.answer.kept import AnswerCache
-from processors.answer.prompting import ANSWER_PROMPT
 from schemas.documents import DocumentHead
 from streams.pins import pins_of
 
@@ -37,8 +36,6 @@ _VECTORS: Final = "vector"
 _OPENS: Final = {"api_key", "salt_secret", "timeout_s", "prompts"}
 # Which model writes, and what is written where none does; not how hard it is tried.
 _WRITES: Final = {"small_url", "small_model", "small_chars", "small_sources", "small_bulk", "fallback"}
-# Who ranks and judges is of this model, whichever generation serves.
-_MODEL: Final = {"model", "dimension"}
 
 
 def answers_of(parts: Parts) -> Answers:
@@ -53,10 +50,7 @@ def pipeline_of(settings: Settings, parts: Parts) -> str:
     told = {
         "release": [parts.version, settings.git_sha],
         "pipeline": pins_of(settings).pipeline,
-        "prompt": parts.port("prompts").get(ANSWER_PROMPT).version,
-        "retrieve": settings.retrieve.model_dump(mode="json"),
-        "scope": settings.scope.model_dump(mode="json"),
-        "embed": settings.embed.model_dump(mode="json", include=_MODEL),
+        # What that name leaves out: which server answers, how long it may take, what tokens are made with.
         "generate": settings.generate.model_dump(mode="json", exclude=_OPENS),
         "models": settings.models.model_dump(mode="json", include=_WRITES),
         "verify": settings.verify.model_dump(mode="json"),

@@ -12,9 +12,7 @@ import argparse
 import json
 import random
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -25,27 +23,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from adapters.host import SystemClock  # the path comes first
 from adapters.session_memory import MemorySessions
 from bench.engine.environments import machine
+from bench.followups.journeys import Journeys, opened, right, say
 from bench.followups.made import KINDS, FollowUp, follow_ups
 from processors.answer.followups import leans
 from processors.answer.kinds import kind_of
-from processors.measure.answering import holds_answer
-from schemas.documents import DocumentChanged
-from schemas.queries import AnswerGiven, PassagesRanked, Query, QueryAsked
-from streams.answer import ANSWER
-from streams.driver import Driver
-from streams.ingest import INGEST
+from schemas.queries import Query
 from streams.parts import Parts
-from streams.pipeline import Origin
-from streams.settings import load
 from streams.trial import Line, read_lines
-from topics.answer import ANSWER_GIVEN, PASSAGES_RANKED, QUERY_ASKED
-from topics.ingest import DOCUMENT_CHANGED
 
 CLAIM: Final = "followups"
-TENANT: Final = "bench"
 SEED: Final = 11
-ROUND: Final = 100
-NO_DEADLINE_MS: Final = 60_000
 TOP: Final = 5
 # Noise of a sample of 150: a follow-up may be answered otherwise by chance.
 SLACK: Final = 0.02
@@ -63,45 +50,22 @@ class Judged:
 
 
 class Asker:
-    """The journeys in memory over an index of its own."""
+    """Asks in sessions or without, and judges."""
 
     def __init__(self, parts: Parts) -> None:
-        ports = {"sessions": MemorySessions(SystemClock())}
-        codec, origin = parts.memory_codec(), Origin(SystemClock())
-        self._driver = Driver([INGEST, ANSWER], lambda name: ports.get(name) or parts.port(name), codec, origin, ROUND)
+        self._journeys = Journeys(parts, sessions=MemorySessions(SystemClock()))
         self._number = 0
 
     def publish(self, passages: Sequence[Line]) -> None:
-        """The passages, each a document under the title of its article."""
-        for start in range(0, len(passages), ROUND):
-            for line in passages[start : start + ROUND]:
-                title, body = str(line["article"]).replace("_", " "), str(line["text"]).encode()
-                event = DocumentChanged(
-                    tenant=TENANT,
-                    event_id=str(line["id"]),
-                    document=str(line["id"]),
-                    media_type="text/plain",
-                    body=body,
-                    title=title,
-                )
-                self._driver.put(DOCUMENT_CHANGED, event)
-            self._driver.run()
-            self._driver.forget()
-            say(f"published {min(start + ROUND, len(passages))} of {len(passages)}")
+        self._journeys.publish(passages)
 
     def ask(self, question: str, line: Line, session: str = "") -> Judged:
         """Asks, and judges what comes by a line's labels."""
         self._number += 1
-        query = Query(query_id=f"q-{self._number}", question=question, session=session, user="bench" if session else "")
-        self._driver.put(QUERY_ASKED, QueryAsked(tenant=TENANT, event_id=query.query_id, query=query))
-        self._driver.run()
-        ranked = [event for event in self._driver.events(PASSAGES_RANKED) if isinstance(event, PassagesRanked)]
-        (answer,) = self._driver.events(ANSWER_GIVEN)
-        self._driver.forget()
-        read = [passage.document for event in ranked for passage in event.passages][:TOP]
-        said = answer.text if isinstance(answer, AnswerGiven) else ""
-        right = bool(said) and holds_answer(said, tuple(map(str, line["answers"])))
-        return Judged(line["passage"] in read, read[:1] == [line["passage"]], right)
+        user = "bench" if session else ""
+        heard = self._journeys.ask(Query(query_id=f"q-{self._number}", question=question, session=session, user=user))
+        read = [passage.document for passage in heard.read][:TOP]
+        return Judged(line["passage"] in read, read[:1] == [line["passage"]], right(heard.text, line))
 
 
 def of_kind(asker: Asker, kind: str, made: Sequence[FollowUp]) -> Figures:
@@ -169,10 +133,6 @@ def measured(asker: Asker, questions: Sequence[Line], passages: Sequence[Line], 
     return figures
 
 
-def say(progress: str) -> None:
-    print(progress, file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Asks everything; 1 where a session does not help, harms what stands by itself, or a question is not taken."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -182,14 +142,10 @@ def main() -> int:
     arguments = parser.parse_args()
     passages = read_lines(arguments.squad / "squad-1.1-passages.jsonl", ("id", "text", "article"))
     questions = read_lines(arguments.squad / "squad-1.1-questions.jsonl", ("question", "passage", "article", "answers"))
-    retrieve = {"rerank_deadline_ms": NO_DEADLINE_MS}
-    with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:
-        settings = load(embed={"model": arguments.model}, index={"folder": Path(folder)}, retrieve=retrieve)
-        with closing(Parts(settings)) as parts:
-            parts.port("heads").open()
-            asker = Asker(parts)
-            asker.publish(passages)
-            figures = measured(asker, questions, passages, arguments.most)
+    with opened(arguments.model) as (parts, _):
+        asker = Asker(parts)
+        asker.publish(passages)
+        figures = measured(asker, questions, passages, arguments.most)
     within, alone = (figures["standing"][way]["answer holds gold"] for way in ("within", "alone"))
     met = better(figures) and within >= alone - SLACK and not figures["not taken for questions"]
     print(json.dumps({"claim": CLAIM, "machine": machine(), "model": arguments.model, **figures, "met": met}))

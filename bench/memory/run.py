@@ -14,10 +14,8 @@ import json
 import random
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -29,27 +27,17 @@ from adapters.heads_view import MemoryHeads  # the path comes first
 from adapters.local_index import LocalIndex
 from adapters.one_serving import OneGeneration, OneServing
 from bench.engine.environments import machine
+from bench.followups.journeys import TENANT, Journeys, opened, right, say
 from bench.memory.made import USERS, Note, notes
 from processors.ingest.memories import owner_in, owner_of
-from processors.measure.answering import holds_answer
-from schemas.documents import DocumentChanged
 from schemas.memories import MemoryKept
-from schemas.queries import AnswerGiven, Passage, Query, QueryAsked
-from streams.answer import ANSWER
-from streams.driver import Driver
-from streams.ingest import INGEST
+from schemas.queries import AnswerGiven, Passage, Query
 from streams.parts import Parts
-from streams.pipeline import Origin
-from streams.settings import load
 from streams.trial import Line, read_lines
-from topics.answer import ANSWER_GIVEN, PASSAGES_FOUND, PASSAGES_RANKED, QUERY_ASKED
-from topics.ingest import DOCUMENT_CHANGED, MEMORY_KEPT
+from topics.ingest import MEMORY_KEPT
 
 CLAIM: Final = "memory"
-TENANT: Final = "bench"
 SEED: Final = 5
-ROUND: Final = 100
-NO_DEADLINE_MS: Final = 60_000
 # The share of notes that are read where their user asks for them in near words.
 TARGET: Final = 0.95
 
@@ -77,60 +65,31 @@ class Asked:
 
 
 class Asker:
-    """The journeys in memory over an index of its own."""
+    """Keeps notes and asks as their users."""
 
-    def __init__(self, parts: Parts, **chosen: Any) -> None:
+    def __init__(self, parts: Parts, **ports: Any) -> None:
         self._clock = parts.port("clock")
-        self._driver = Driver(
-            [INGEST, ANSWER],
-            lambda name: chosen.get(name) or parts.port(name),
-            parts.memory_codec(),
-            Origin(self._clock),
-            ROUND,
-        )
+        self._journeys = Journeys(parts, **ports)
         self._number = 0
 
     def publish(self, passages: Sequence[Line]) -> None:
-        """The passages, each a document under the title of its article."""
-        for start in range(0, len(passages), ROUND):
-            for line in passages[start : start + ROUND]:
-                name, title = str(line["id"]), str(line["article"]).replace("_", " ")
-                body = str(line["text"]).encode()
-                event = DocumentChanged(
-                    tenant=TENANT, event_id=name, document=name, media_type="text/plain", body=body, title=title
-                )
-                self._driver.put(DOCUMENT_CHANGED, event)
-            self._driver.run()
-            self._driver.forget()
-            say(f"published {min(start + ROUND, len(passages))} of {len(passages)}")
+        self._journeys.publish(passages)
 
     def keep(self, note: Note) -> None:
         """A note, up to its head."""
         owner, at = owner_of(TENANT, note.user), self._clock.now()
         event = MemoryKept(tenant=TENANT, owner=owner, memory=note.name, text=note.text, occurred_at=at)
-        self._driver.put(MEMORY_KEPT, event)
-        self._driver.run()
-        self._driver.forget()
+        self._journeys.put(MEMORY_KEPT, event)
 
     def ask(self, question: str, user: str = "", memory: bool = True) -> Asked:
         """Asks as a user, with the user's notes or without."""
         self._number += 1
         query = Query(query_id=f"q-{self._number}", question=question, user=user, memory=memory and bool(user))
-        self._driver.put(QUERY_ASKED, QueryAsked(tenant=TENANT, event_id=query.query_id, query=query))
         began = time.perf_counter()
-        self._driver.run()
+        heard = self._journeys.ask(query)
         seconds = time.perf_counter() - began
-        found, read = self._driver.events(PASSAGES_FOUND), self._driver.events(PASSAGES_RANKED)
-        (answer,) = self._driver.events(ANSWER_GIVEN)
-        self._driver.forget()
-        given = answer if isinstance(answer, AnswerGiven) else None
-        return Asked(
-            found=tuple(passage for event in found for passage in event.passages),
-            read=tuple(passage for event in read for passage in event.passages),
-            text=given.text if given else "",
-            cited=tuple(citation.memory for citation in given.citations) if given else (),
-            seconds=seconds,
-        )
+        cited = heard.answer.citations if isinstance(heard.answer, AnswerGiven) else ()
+        return Asked(heard.found, heard.read, heard.text, tuple(citation.memory for citation in cited), seconds)
 
 
 def recalled(asker: Asker, kept: Sequence[Note], words: str) -> Figures:
@@ -170,7 +129,7 @@ def beside(asker: Asker, plain: Asker, lines: Sequence[Line], draw: random.Rando
     pairs = list(zip(off, with_notes, strict=True))
     ways = {"no notes there": before, "without memory": off, "with memory": with_notes}
     took = {way: round(median(one.seconds for one in each) * 1_000, 1) for way, each in ways.items()}
-    held = {way: [right(one, line) for one, line in zip(each, lines, strict=True)] for way, each in ways.items()}
+    held = {way: [right(one.text, line) for one, line in zip(each, lines, strict=True)] for way, each in ways.items()}
     return {
         "questions": len(lines),
         "milliseconds, median": took,
@@ -195,14 +154,6 @@ def without_notes(parts: Parts, folder: Path) -> Asker:
     return Asker(parts, serving=OneServing(served))
 
 
-def right(asked: Asked, line: Line) -> bool:
-    return bool(asked.text) and holds_answer(asked.text, tuple(map(str, line["answers"])))
-
-
-def say(progress: str) -> None:
-    print(progress, file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Asks everything; 1 where a note is not found, somebody else's is, or a document gives way to one."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -214,18 +165,14 @@ def main() -> int:
     questions = read_lines(arguments.squad / "squad-1.1-questions.jsonl", ("question", "passage", "article", "answers"))
     draw, kept = random.Random(SEED), list(notes())
     lines = draw.sample(questions, min(arguments.most, len(questions)))
-    retrieve = {"rerank_deadline_ms": NO_DEADLINE_MS}
-    with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:
-        settings = load(embed={"model": arguments.model}, index={"folder": Path(folder)}, retrieve=retrieve)
-        with closing(Parts(settings)) as parts:
-            parts.port("heads").open()
-            asker = Asker(parts)
-            asker.publish(passages)
-            plain = without_notes(parts, Path(folder))
-            for note in kept:
-                asker.keep(note)
-            figures = {words: recalled(asker, kept, words) for words in ("near", "other")}
-            figures["labelled"] = beside(asker, plain, lines, draw)
+    with opened(arguments.model) as (parts, folder):
+        asker = Asker(parts)
+        asker.publish(passages)
+        plain = without_notes(parts, folder)
+        for note in kept:
+            asker.keep(note)
+        figures = {words: recalled(asker, kept, words) for words in ("near", "other")}
+        figures["labelled"] = beside(asker, plain, lines, draw)
     strangers = sum(figures[words][what] for words in ("near", "other")
                     for what in ("passages of others", "passages without memory"))  # fmt: skip
     met = figures["near"]["read"] >= TARGET and not strangers

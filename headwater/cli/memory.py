@@ -35,14 +35,20 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeepOptions(ToGateway):
+class NotesOptions(ToGateway):
+    """What `memory list` can be told, and every other command on notes as well."""
+
+    tenant: Tenant
+    user: User
+    output: OutputOption = "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepOptions(NotesOptions):
     """What `memory add` can be told."""
 
     text: Annotated[str, typer.Argument(help="In the user's own words.")]
-    tenant: Tenant
-    user: User
     name: Annotated[str, typer.Option(help="Its name among the user's, new or to be said anew; else one is made.")] = ""
-    output: OutputOption = "table"
 
 
 def _add(context: typer.Context, options: KeepOptions) -> None:
@@ -57,15 +63,6 @@ def _add(context: typer.Context, options: KeepOptions) -> None:
 
 
 _add.__name__ = "add"
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotesOptions(ToGateway):
-    """What `memory list` can be told."""
-
-    tenant: Tenant
-    user: User
-    output: OutputOption = "table"
 
 
 def _list(context: typer.Context, options: NotesOptions) -> None:
@@ -85,13 +82,10 @@ _list.__name__ = "list"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgetOptions(ToGateway):
+class ForgetOptions(NotesOptions):
     """What `memory remove` can be told."""
 
     name: Annotated[str, typer.Argument(help="Its name among the user's.")]
-    tenant: Tenant
-    user: User
-    output: OutputOption = "table"
 
 
 def _remove(context: typer.Context, options: ForgetOptions) -> None:
@@ -109,14 +103,11 @@ _remove.__name__ = "remove"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgetUserOptions(ToGateway):
+class ForgetUserOptions(NotesOptions):
     """What `memory forget-user` can be told."""
 
-    tenant: Tenant
-    user: User
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the receipts and print what each store holds.")] = False
     timeout: Annotated[float, typer.Option(min=1.0, help="How long to wait, seconds.")] = 120.0
-    output: OutputOption = "table"
 
 
 def forget_user(context: typer.Context, options: ForgetUserOptions) -> None:

@@ -37,25 +37,19 @@ ADA: Final = owner_of(TENANT, "ada")
 
 
 @pytest.fixture
-def redis(tmp_path: Path, redis_server: RedisServer) -> Iterator[RedisServer]:
-    """A Redis of this test's own, as the local stack runs it."""
-    del redis_server
-    with RedisServer(tmp_path / "redis") as server:
-        yield server
-
-
-@pytest.fixture
-def world(tmp_path: Path, cache_folder: Path, small_program: tuple[str, ...], redis: RedisServer) -> Iterator[World]:
+def world(
+    tmp_path: Path, cache_folder: Path, small_program: tuple[str, ...], own_redis: RedisServer
+) -> Iterator[World]:
     with opened(tmp_path, cache_folder, small_program) as made:
         # The hashing embedder is never sure; what is asked for here is not whether it should be.
         changed = {
-            "heads": Heads(url=redis.url),
+            "heads": Heads(url=own_redis.url),
             "sessions": SessionsSection(kind="redis"),
             "generate": Generate(confidence_bar=0.02),
         }
         made.settings = made.settings.model_copy(update=changed)
         made.environment |= {
-            "HEADWATER_HEADS__URL": redis.url,
+            "HEADWATER_HEADS__URL": own_redis.url,
             "HEADWATER_SESSIONS__KIND": "redis",
             "HEADWATER_GENERATE__CONFIDENCE_BAR": "0.02",
         }
@@ -164,7 +158,7 @@ def _unknown(client: Client, memory: str, user: str) -> str:
 
 
 def test_when_a_user_is_forgotten_then_no_store_holds_anything_of_them_and_the_receipts_say_so(
-    doors: Doors, redis: RedisServer
+    doors: Doors, own_redis: RedisServer
 ) -> None:
     world, client = doors.world, doors.by_http
     for user in ("ada", "bob"):
@@ -182,7 +176,7 @@ def test_when_a_user_is_forgotten_then_no_store_holds_anything_of_them_and_the_r
     assert all(left == 0 for _, left in stores.values())
     assert all(one.memories("ada") == () for one in doors.both)
     assert not asks(client).from_memory and recalled(client, "Berlin", "bob")
-    with Redis.from_url(redis.url) as held:
+    with Redis.from_url(own_redis.url) as held:
         values = [value for name in held.scan_iter("*:of:*") for value in held.hvals(name)]
         names = [name for name in held.scan_iter(f"*:of:{ADA}*") for value in held.hvals(name) if value]
     assert any(b"Berlin" in value for value in values) and not names
@@ -215,7 +209,7 @@ def _receipts(world: World, user: str) -> set[str]:
 
 
 def test_when_worker_and_redis_are_killed_and_redis_is_flushed_then_notes_survive_and_sessions_say_that_they_did_not(
-    world: World, redis: RedisServer
+    world: World, own_redis: RedisServer
 ) -> None:
     with RunningGateway(world.settings) as gateway, Client(gateway.wait_ready().url, tenant=TENANT) as client:
         world.publish("lease.md", LEASE)
@@ -226,16 +220,16 @@ def test_when_worker_and_redis_are_killed_and_redis_is_flushed_then_notes_surviv
             killed(process)
         with world.worker("ingest", "answer"):
             recalled(client, "Berlin")
-            redis.stop()
+            own_redis.stop()
             away = asks(client, session="s")
             assert away.from_memory and "Berlin" in away.text and away.degraded == ("session",)
-            redis.begin(redis.port)
-            redis.await_ready()
+            own_redis.begin(own_redis.port)
+            own_redis.await_ready()
             until(lambda: not asks(client, session="s").degraded, "Redis to be asked again")
-            redis.child.kill()
-            redis.begin(redis.port)
-            redis.await_ready()
-            with Redis.from_url(redis.url) as held:
+            own_redis.child.kill()
+            own_redis.begin(own_redis.port)
+            own_redis.await_ready()
+            with Redis.from_url(own_redis.url) as held:
                 held.flushall()
             until(lambda: not asks(client, session="s").degraded, "Redis to be asked again")
             assert recalled(client, "Berlin") and [one.text for one in client.memories("ada")] == [NOTE]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -84,18 +83,10 @@ class Talk:
 
 
 @pytest.fixture
-def redis(tmp_path: Path, redis_server: RedisServer) -> Iterator[RedisServer]:
-    """A Redis of this test's own, as the local stack runs it; `redis_server` says whether there is one at all."""
-    del redis_server
-    with RedisServer(tmp_path / "redis") as server:
-        yield server
-
-
-@pytest.fixture
-def talk(upkeep: World, redis: RedisServer) -> Iterator[Talk]:
+def talk(upkeep: World, own_redis: RedisServer) -> Iterator[Talk]:
     # The hashing embedder is never sure; what is asked for here is not whether it should be.
     changed = {
-        "heads": Heads(url=redis.url),
+        "heads": Heads(url=own_redis.url),
         "sessions": SessionsSection(kind="redis"),
         "generate": Generate(confidence_bar=0.02),
     }
@@ -110,14 +101,14 @@ def says(answer: Answer) -> str:
     return answer.text if isinstance(answer, AnswerGiven) else answer.message
 
 
-def again(redis: RedisServer) -> None:
+def again(own_redis: RedisServer) -> None:
     """Starts it where it was."""
-    redis.begin(redis.port)
-    redis.await_ready()
+    own_redis.begin(own_redis.port)
+    own_redis.await_ready()
 
 
 def test_when_redis_is_stopped_and_killed_then_questions_go_on_and_what_it_had_written_is_leaned_on_again(
-    talk: Talk, redis: RedisServer
+    talk: Talk, own_redis: RedisServer
 ) -> None:
     letters = talk.letters()
     first = talk.ask(FIRST)
@@ -127,28 +118,28 @@ def test_when_redis_is_stopped_and_killed_then_questions_go_on_and_what_it_had_w
     assert talk.meant(follow_up) and "1911" in says(follow_up)
     assert talk.meant(talk.ask(NEXT, user="bob")) == ""
 
-    redis.stop()
+    own_redis.stop()
     without = talk.ask(FIRST, user="cleo")
     assert isinstance(without, AnswerGiven) and without.degraded == ("session",)
     leaning = talk.ask(NEXT)
     assert leaning.degraded == ("session",) and talk.meant(leaning) == ""
     assert not talk.is_turn(without)
 
-    again(redis)
+    again(own_redis)
     talk.remembered(without)
     back = talk.ask(NEXT)
     assert talk.meant(back) and not back.degraded
     assert talk.meant(talk.ask(NEXT, user="cleo"))
 
     time.sleep(WRITTEN_S)
-    redis.child.kill()
-    again(redis)
+    own_redis.child.kill()
+    again(own_redis)
     until(lambda: not talk.ask("Which colour has the lamp?", user="dora").degraded, "Redis to be asked again")
     assert talk.meant(talk.ask(NEXT))
     assert talk.letters() == letters
 
 
-def test_when_a_document_is_erased_then_no_session_quotes_it_any_more(talk: Talk, redis: RedisServer) -> None:
+def test_when_a_document_is_erased_then_no_session_quotes_it_any_more(talk: Talk, own_redis: RedisServer) -> None:
     first = talk.ask(FIRST, session="erased")
     talk.remembered(first)
     request = ErasureRequested(tenant=TENANT, document="quay.md", reason="test")
@@ -159,6 +150,6 @@ def test_when_a_document_is_erased_then_no_session_quotes_it_any_more(talk: Talk
     time.sleep(WRITTEN_S)
     import redis as client
 
-    with client.Redis.from_url(redis.url) as held:
+    with client.Redis.from_url(own_redis.url) as held:
         values = [value for name in held.scan_iter("*:of:*") for value in held.hvals(name)]
     assert values and not any(b"has the colour teal" in value for value in values)
